@@ -1,0 +1,23 @@
+using TensorParallel.Protocol.Checkpoints;
+using TensorParallel.Protocol.Generation;
+
+namespace TensorParallel.Protocol.Parallel;
+
+/// <summary>The whole decision: pure data, printable, the same for every rank. Immutable.</summary>
+/// <param name="Mode">Tensor parallel or device map.</param>
+/// <param name="WorldSize">Number of ranks.</param>
+/// <param name="FallbackReasons">Why tensor parallelism was not possible; empty when it was, or was not asked for.</param>
+/// <param name="DeviceMap">Module → rank as a string (Hugging Face's <c>hf_device_map</c>); null under tensor parallelism.</param>
+/// <param name="DType">Dtype of weights and KV cache on the device: F32, BF16 or F16.</param>
+/// <param name="Limits">Largest step, context and cache the ranks allocate for.</param>
+/// <param name="Ranks">One entry a rank, in rank order.</param>
+/// <param name="Notes">Remarks for people: parameters no key names (held whole), heads held twice, …</param>
+public sealed record ExecutionPlan(
+    PlanMode Mode,
+    int WorldSize,
+    IReadOnlyList<string> FallbackReasons,
+    IReadOnlyList<KeyValuePair<string, string>>? DeviceMap,
+    DType DType,
+    StepLimits Limits,
+    IReadOnlyList<RankPlan> Ranks,
+    IReadOnlyList<string> Notes);

@@ -1,0 +1,41 @@
+using TensorParallel.Worker.Devices;
+
+namespace TensorParallel.Worker.Collectives;
+
+/// <summary>
+/// Communication between the ranks of one group. Every rank calls the same operations in the same order with the same
+/// shapes; results are bit-identical on all ranks (sums are taken in rank order). Called from one thread a rank. A wait on a peer
+/// that lasts longer than the group's timeout throws <see cref="CollectiveException"/> naming rank, peer, operation and count.
+/// </summary>
+internal interface ICollective : IDisposable
+{
+    /// <summary>Backend name for people, for example <c>shared-memory</c>.</summary>
+    string Name { get; }
+
+    /// <summary>This rank, 0 … Size − 1.</summary>
+    int Rank { get; }
+
+    /// <summary>Number of ranks.</summary>
+    int Size { get; }
+
+    /// <summary>x = Σ over ranks of x, element by element, in place. x: F32 (or the backend's activation dtype), any strides.</summary>
+    void AllReduceSum(Tensor x);
+
+    /// <summary>
+    /// Joins column parts: <c>whole[:, offset_r … offset_r + columns[r]) = part of rank r</c>, offset_r the sum before r. Parts
+    /// may be uneven or empty. part: [T, columns[Rank]]; whole: [T, Σ columns]; any 4-byte or 2-byte dtype.
+    /// </summary>
+    void AllGatherColumns(Tensor part, Tensor whole, IReadOnlyList<int> columns);
+
+    /// <summary>Copies x of rank <paramref name="root"/> to all ranks.</summary>
+    void Broadcast(Tensor x, int root);
+
+    /// <summary>Sends x to a peer, which must receive the same shape; may return before the peer has it.</summary>
+    void Send(Tensor x, int peer);
+
+    /// <summary>Receives into x from a peer; messages of one sender arrive in order.</summary>
+    void Receive(Tensor x, int peer);
+
+    /// <summary>Returns when every rank has called it.</summary>
+    void Barrier();
+}

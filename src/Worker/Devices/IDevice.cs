@@ -1,0 +1,36 @@
+using TensorParallel.Protocol.Checkpoints;
+
+namespace TensorParallel.Worker.Devices;
+
+/// <summary>
+/// One compute device and its memory. Operations on it run in order; only <see cref="Synchronize"/> and the copy to the host
+/// wait for them. Used by one thread, except <see cref="CopyToDevice"/>, which loader threads may call at once for
+/// disjoint targets. Disposing it disposes every buffer it still owns.
+/// </summary>
+internal interface IDevice : IDisposable
+{
+    /// <summary>Name as plans write it, for example <c>cpu:0</c>.</summary>
+    string Name { get; }
+
+    /// <summary>Allocates uninitialised memory, aligned to 64 bytes. Throws <see cref="DeviceMemoryException"/> when there is none.</summary>
+    DeviceBuffer Allocate(long bytes, MemoryPurpose purpose);
+
+    /// <summary>Copies host bytes into a buffer at <paramref name="offset"/>; returns when <paramref name="source"/> may be reused.</summary>
+    void CopyToDevice(ReadOnlySpan<byte> source, DeviceBuffer target, long offset);
+
+    /// <summary>Waits for the work before it, then copies device bytes to the host.</summary>
+    void CopyToHost(DeviceBuffer source, long offset, Span<byte> target);
+
+    /// <summary>Sets a range of bytes to zero.</summary>
+    void Clear(DeviceBuffer target, long offset, long bytes);
+
+    /// <summary>Returns when everything issued so far is done.</summary>
+    void Synchronize();
+
+    /// <summary>Current and peak bytes, one entry a purpose.</summary>
+    IReadOnlyList<MemoryUse> MemoryUse();
+
+    /// <summary>Allocates a dense [rows, columns] tensor of its own buffer; the caller disposes <c>Buffer</c>.</summary>
+    Tensor AllocateTensor(DType dtype, int rows, int columns, MemoryPurpose purpose) =>
+        new(Allocate(Math.Max(1, (long)rows * columns * dtype.SizeInBytes()), purpose), 0, dtype, rows, columns, columns);
+}
