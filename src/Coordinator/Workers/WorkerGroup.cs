@@ -85,8 +85,8 @@ internal sealed class WorkerGroup : IWorkerGroup
         await _hub.DisposeAsync();
     }
 
-    // A worker that has not connected hears no stop, so there is nothing to wait for.
-    private TimeSpan StopGrace() => _ranks.All(rank => rank.Connected.IsCompleted) ? _options.StopGrace : TimeSpan.Zero;
+    // A worker that is still loading hears no stop before it has done, so there is nothing to wait for.
+    private TimeSpan StopGrace() => LoadSummary is null ? TimeSpan.Zero : _options.StopGrace;
 
     private async Task EndAllAfterLossAsync()
     {

@@ -22,6 +22,7 @@ internal sealed class WorkerRank(RankPlan plan, StepLedger ledger, GroupLoss los
     private readonly TaskCompletionSource<Loaded> _loaded = New<Loaded>();
     private readonly TaskCompletionSource<string?> _streamEnded = New<string?>();
     private IWorkerProcess? _process;
+    private volatile bool _failed;
     private long _lastSign = TimeProvider.System.GetTimestamp();
     private long _bytesDone = -1;
     private long _peakResidentBytes;
@@ -131,6 +132,7 @@ internal sealed class WorkerRank(RankPlan plan, StepLedger ledger, GroupLoss los
                 ledger.Answer(Rank, result);
                 break;
             case WorkerEvent.EventOneofCase.Failed:
+                _failed = true;
                 Lose($"failed {Activity()}: {message.Failed.Message}", message.Failed.WaitingForPeer);
                 break;
             default:
@@ -156,6 +158,11 @@ internal sealed class WorkerRank(RankPlan plan, StepLedger ledger, GroupLoss los
         var activity = Activity();
         Task other = _connected.Task.IsCompleted ? Task.WhenAll(process.Exited, _streamEnded.Task) : process.Exited;
         await Task.WhenAny(other, Task.Delay(s_otherEnd));
+        if (_failed)
+        {
+            return; // the rank has said why itself; its end is no news
+        }
+
         var what = process.Exited.IsCompleted
             ? process.Exited.Result.Words
             : $"has closed its stream ({_streamEnded.Task.Result ?? "without a reason"})";

@@ -22,10 +22,10 @@ internal sealed class ComputeThread : IDisposable
     /// <summary>Completes when the thread has run everything after <see cref="Complete"/>; faults with what the work threw.</summary>
     public Task Ended => _ended.Task;
 
-    /// <summary>Queues work; what comes after the first exception is dropped.</summary>
+    /// <summary>Queues work; what comes after the first exception or <see cref="Complete"/> is dropped. One thread posts.</summary>
     public void Post(Action work)
     {
-        if (!_ended.Task.IsCompleted)
+        if (!_ended.Task.IsCompleted && !_work.IsAddingCompleted)
         {
             _work.Add(work);
         }

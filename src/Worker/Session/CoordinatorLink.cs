@@ -19,7 +19,6 @@ internal sealed class CoordinatorLink : IAsyncDisposable
     private readonly AsyncDuplexStreamingCall<WorkerEvent, WorkerCommand> _call;
     private readonly Channel<WorkerEvent> _outbox =
         Channel.CreateUnbounded<WorkerEvent>(new UnboundedChannelOptions { SingleReader = true });
-    private readonly Task _sender;
 
     private CoordinatorLink(WorkerAddress address)
     {
@@ -36,7 +35,7 @@ internal sealed class CoordinatorLink : IAsyncDisposable
             MaxSendMessageSize = MaxMessageBytes,
         });
         _call = new WorkerHub.WorkerHubClient(_channel).Connect();
-        _sender = SendAsync();
+        _ = SendAsync();
     }
 
     /// <summary>Why the stream ended; null while it lives and after an orderly end.</summary>
@@ -62,12 +61,8 @@ internal sealed class CoordinatorLink : IAsyncDisposable
         }
     }
 
-    /// <summary>Sends what is queued and closes this side of the stream; gives up after <paramref name="timeout"/>.</summary>
-    public async Task CompleteAsync(TimeSpan timeout)
-    {
-        _outbox.Writer.TryComplete();
-        await Task.WhenAny(_sender, Task.Delay(timeout));
-    }
+    /// <summary>Closes this side of the stream once everything queued is sent; does not wait for that.</summary>
+    public void Complete() => _outbox.Writer.TryComplete();
 
     /// <inheritdoc/>
     public ValueTask DisposeAsync()

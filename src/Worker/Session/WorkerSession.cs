@@ -31,20 +31,19 @@ internal sealed partial class WorkerSession(
         using var lost = new CancellationTokenSource();
         _lost = lost.Token;
         using var compute = new ComputeThread(identity.Rank);
+        var receiving = ReceiveAsync(compute);
         try
         {
-            var receiving = ReceiveAsync(compute);
             var first = await Task.WhenAny(receiving, compute.Ended);
             await first;
-            if (first == receiving && !await receiving)
+            if (first == receiving)
             {
                 await lost.CancelAsync();
                 Log.CoordinatorLost(logger, link.LossReason ?? "the stream ended");
                 return SessionEnd.CoordinatorLost;
             }
 
-            await compute.Ended;
-            await link.CompleteAsync(s_farewell);
+            await FarewellAsync(receiving);
             return SessionEnd.Stopped;
         }
         catch (Exception exception)
@@ -54,13 +53,13 @@ internal sealed partial class WorkerSession(
             {
                 Failed = new Failed { Message = Describe(exception), WaitingForPeer = exception is CollectiveException },
             });
-            await link.CompleteAsync(s_farewell);
+            await FarewellAsync(receiving);
             return SessionEnd.Failed;
         }
     }
 
-    /// <summary>Takes commands in; true: a stop came, false: the stream ended without one.</summary>
-    private async Task<bool> ReceiveAsync(ComputeThread compute)
+    /// <summary>Takes commands in until the stream ends; also while the compute thread works off what came before a stop.</summary>
+    private async Task ReceiveAsync(ComputeThread compute)
     {
         while (await link.ReadAsync() is { } command)
         {
@@ -84,13 +83,30 @@ internal sealed partial class WorkerSession(
                 case WorkerCommand.CommandOneofCase.Stop:
                     compute.Post(() => _model?.Dispose());
                     compute.Complete();
-                    return true;
+                    break;
                 default:
                     throw new WireException($"The coordinator sent an unknown command ({command.CommandCase}).");
             }
         }
+    }
 
-        return false;
+    /// <summary>
+    /// Closes this side and waits until the coordinator closes its own: a process that ends sooner can take its last event
+    /// with it, since the server drops what it has not yet read of a broken stream.
+    /// </summary>
+    private async Task FarewellAsync(Task receiving)
+    {
+        link.Complete();
+        await Task.WhenAny(DrainAsync(receiving), Task.Delay(s_farewell));
+    }
+
+    private async Task DrainAsync(Task receiving)
+    {
+        await receiving.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        while (await link.ReadAsync() is not null)
+        {
+            // Commands after the end are nobody's any more.
+        }
     }
 
     private void Accept(Load message, ComputeThread compute)
