@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json;
 using System.Text.Unicode;
 
@@ -59,7 +60,7 @@ internal static class JsonFile
         }
         catch (JsonException e)
         {
-            throw new CheckpointException($"{path}: not valid JSON: {OneLine(e.Message)}", e);
+            throw new CheckpointException($"{path}: not valid JSON{Place(e)}: {OneLine(e.Message)}.", e);
         }
     }
 
@@ -87,7 +88,7 @@ internal static class JsonFile
         FileNotFoundException or DirectoryNotFoundException => new($"{path}: no such file.", cause),
         UnauthorizedAccessException when Directory.Exists(path) => new($"{path}: a folder, not a file.", cause),
         UnauthorizedAccessException => new($"{path}: no permission to read the file.", cause),
-        _ => new($"{path}: cannot be read: {OneLine(cause.Message)}", cause),
+        _ => new($"{path}: cannot be read: {OneLine(cause.Message)}.", cause),
     };
 
     // The reader unescapes lazily and then fails with InvalidOperationException on "\ud800" alone, so look at once.
@@ -107,11 +108,20 @@ internal static class JsonFile
             }
             catch (InvalidOperationException e)
             {
-                throw new JsonException($"The string at byte {reader.TokenStartIndex} holds half a surrogate pair.", e);
+                throw new JsonException($"The string at byte {reader.TokenStartIndex} holds half a surrogate pair", e);
             }
         }
     }
 
-    private static string OneLine(string message) =>
-        Quote.Of(message)[1..^1];
+    private static string Place(JsonException e) => e is { LineNumber: { } line, BytePositionInLine: { } position }
+        ? string.Create(CultureInfo.InvariantCulture, $" at line {line + 1}, byte {position + 1}")
+        : "";
+
+    // The runtime's messages are sentences with the place in a form of their own at the end: ours is one sentence.
+    private static string OneLine(string message)
+    {
+        var place = message.IndexOf(" LineNumber:", StringComparison.Ordinal);
+        var text = (place < 0 ? message : message[..place]).TrimEnd('.').Replace(". ", "; ", StringComparison.Ordinal);
+        return Quote.Of(text)[1..^1];
+    }
 }
