@@ -5,8 +5,9 @@ using System.Text.Unicode;
 namespace TensorParallel.Protocol.Checkpoints;
 
 /// <summary>
-/// Strict JSON: one object, no duplicate names, no comments, no trailing commas, no bytes that are not UTF-8, no escaped
-/// half of a surrogate pair. After <see cref="ParseObject"/> every string of the tree can be read without a surprise.
+/// Strict JSON: one object, no duplicate names, no comments, no trailing commas, no bytes that are not UTF-8, no
+/// escaped half of a surrogate pair. After <see cref="ParseObject"/> every string of the tree can be read without a
+/// surprise.
 /// </summary>
 internal static class JsonFile
 {
@@ -32,7 +33,7 @@ internal static class JsonFile
             json = new byte[length];
             ReadExactly(file, json, 0, path);
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or NotSupportedException)
         {
             throw Unreadable(path, e);
         }
@@ -88,6 +89,7 @@ internal static class JsonFile
         FileNotFoundException or DirectoryNotFoundException => new($"{path}: no such file.", cause),
         UnauthorizedAccessException when Directory.Exists(path) => new($"{path}: a folder, not a file.", cause),
         UnauthorizedAccessException => new($"{path}: no permission to read the file.", cause),
+        NotSupportedException => new($"{path}: a pipe or a device, not a file.", cause),
         _ => new($"{path}: cannot be read: {OneLine(cause.Message)}.", cause),
     };
 

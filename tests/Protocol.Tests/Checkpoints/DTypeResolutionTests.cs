@@ -41,10 +41,19 @@ public sealed class DTypeResolutionTests : IDisposable
             File.WriteAllText(_folder.File("config.json"), config);
             File.WriteAllText(
                 _folder.File(Checkpoint.IndexFileName),
-                $$"""{"metadata": {"total_size": 1{{indexDType}} }, "weight_map": {"z": "1", "i": "1", "h": "1", "b": "2"} }""");
+                $$"""
+                {
+                  "metadata": {"total_size": 1{{indexDType}} },
+                  "weight_map": {"z": "1", "i": "1", "h": "1", "b": "2"}
+                }
+                """);
             SafetensorsWriter.Write(
                 _folder.File("1"),
-                [new("i", DType.I64, [1], new byte[8]), new("z", DType.F16, [1], new byte[2]), new("h", DType.F32, [1], new byte[4])]);
+                [
+                    new("i", DType.I64, [1], new byte[8]),
+                    new("z", DType.F16, [1], new byte[2]),
+                    new("h", DType.F32, [1], new byte[4]),
+                ]);
             SafetensorsWriter.Write(_folder.File("2"), [new("b", DType.BF16, [1], new byte[2])]);
             return DTypeResolution.Resolve("auto", Checkpoint.Open(_folder.Path));
         }
@@ -62,7 +71,8 @@ public sealed class DTypeResolutionTests : IDisposable
     [Fact]
     public void TypesThatNothingComputesIn_AreRefusedWithTheirPlace()
     {
-        Sentence.AssertThrown(() => DTypeResolution.Resolve("int8", ModelConfig.Parse("{}")), "\"int8\"", "auto, float32");
+        Sentence.AssertThrown(
+            () => DTypeResolution.Resolve("int8", ModelConfig.Parse("{}")), "\"int8\"", "auto, float32");
         Sentence.AssertThrown(
             () => DTypeResolution.Resolve("auto", ModelConfig.Parse("""{"dtype": "float64"}""", "/m/config.json")),
             "/m/config.json",

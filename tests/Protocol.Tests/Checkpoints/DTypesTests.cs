@@ -67,7 +67,10 @@ public sealed class DTypesTests
     [Fact]
     public void IsFloatingPoint_MatchesTorch()
     {
-        DType[] others = [DType.Bool, DType.U8, DType.I8, DType.I16, DType.U16, DType.I32, DType.U32, DType.I64, DType.U64, DType.C64];
+        DType[] others =
+        [
+            DType.Bool, DType.U8, DType.I8, DType.I16, DType.U16, DType.I32, DType.U32, DType.I64, DType.U64, DType.C64,
+        ];
 
         Assert.All(Enum.GetValues<DType>(), dtype => Assert.Equal(!others.Contains(dtype), dtype.IsFloatingPoint()));
     }

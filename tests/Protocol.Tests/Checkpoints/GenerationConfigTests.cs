@@ -34,8 +34,9 @@ public sealed class GenerationConfigTests : IDisposable
     public void EveryKey_IsRead()
     {
         var loaded = Load("{}", """
-            {"bos_token_id": 128000, "pad_token_id": 3, "do_sample": true, "temperature": 0.6, "top_k": 50, "top_p": 0.9,
-             "min_p": 0.05, "repetition_penalty": 1.1, "max_new_tokens": 256, "min_new_tokens": 4, "max_length": 4096,
+            {"bos_token_id": 128000, "pad_token_id": 3, "do_sample": true, "temperature": 0.6, "top_k": 50,
+             "top_p": 0.9, "min_p": 0.05, "repetition_penalty": 1.1, "max_new_tokens": 256,
+             "min_new_tokens": 4, "max_length": 4096,
              "transformers_version": "5.17.0"}
             """);
 

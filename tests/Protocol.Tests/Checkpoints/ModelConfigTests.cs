@@ -99,7 +99,8 @@ public sealed class ModelConfigTests
     {
         var config = Parse($$"""{"rms_norm_eps": {{value}} }""");
 
-        Action[] reads = [() => config.PositiveDouble("rms_norm_eps"), () => config.PositiveDoubleOr("rms_norm_eps", 1)];
+        Action[] reads =
+            [() => config.PositiveDouble("rms_norm_eps"), () => config.PositiveDoubleOr("rms_norm_eps", 1)];
         Assert.All(reads, read => Sentence.AssertThrown(read, Source, "\"rms_norm_eps\"", complaint));
     }
 
@@ -122,7 +123,8 @@ public sealed class ModelConfigTests
             .Section("text_config").Section("rope_parameters");
 
         Assert.Equal("llama3", rope.String("rope_type"));
-        Sentence.AssertThrown(() => rope.PositiveDouble("factor"), Source, "\"text_config.rope_parameters.factor\" is 0");
+        Sentence.AssertThrown(
+            () => rope.PositiveDouble("factor"), Source, "\"text_config.rope_parameters.factor\" is 0");
         Sentence.AssertThrown(() => rope.Int("low"), Source, "\"text_config.rope_parameters.low\" is missing");
     }
 

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text;
 using TensorParallel.Protocol.Checkpoints;
 using TensorParallel.TestKit;
@@ -6,13 +7,13 @@ using Xunit;
 namespace TensorParallel.Protocol.Tests.Checkpoints;
 
 /// <summary>
-/// Damages valid files at random: opening either succeeds or throws a <see cref="CheckpointException"/> of one sentence,
-/// and allocates no more than a bound that follows from the file's size. Environment variable
+/// Damages valid files at random: opening either succeeds or throws a <see cref="CheckpointException"/> of one
+/// sentence, and allocates no more than a bound that follows from the file's size. Environment variable
 /// TENSOR_PARALLEL_FUZZ_CASES sets the cases a seed (short by default).
 /// </summary>
 public sealed class MutationFuzzTests : IDisposable
 {
-    private const int ShortCases = 700;
+    private const int ShortCases = 500;
 
     // Fixed costs (dictionaries, messages, an exception's trace) and what a byte of JSON may become as a tree.
     private const long AllocationFloor = 400_000;
@@ -20,8 +21,9 @@ public sealed class MutationFuzzTests : IDisposable
 
     private static readonly string[] s_tokens =
     [
-        "{", "}", "[", "]", ",", ":", "\"", "null", "true", "-1", "0", "1e999", "9223372036854775807", "18446744073709551616",
-        "\\ud800", "\\u0000", "\"dtype\"", "\"shape\"", "\"data_offsets\"", "\"__metadata__\"", "\"F4\"", "\"..\"", "/",
+        "{", "}", "[", "]", ",", ":", "\"", "null", "true", "-1", "0", "1e999", "9223372036854775807",
+        "18446744073709551616", "\\ud800", "\\u0000", "\"dtype\"", "\"shape\"", "\"data_offsets\"", "\"__metadata__\"",
+        "\"F4\"", "\"..\"", "/",
     ];
 
     private readonly TemporaryFolder _folder = new();
@@ -41,7 +43,8 @@ public sealed class MutationFuzzTests : IDisposable
         var path = _folder.File(fileName);
         var original = File.ReadAllBytes(path);
         var random = new Random(seed);
-        var cases = int.TryParse(Environment.GetEnvironmentVariable("TENSOR_PARALLEL_FUZZ_CASES"), out var n) ? n : ShortCases;
+        var setting = Environment.GetEnvironmentVariable("TENSOR_PARALLEL_FUZZ_CASES");
+        var cases = setting is null ? ShortCases : int.Parse(setting, CultureInfo.InvariantCulture);
         var refused = 0;
         for (var i = 0; i < cases; i++)
         {
@@ -97,8 +100,9 @@ public sealed class MutationFuzzTests : IDisposable
     {
         foreach (var tensor in checkpoint.Tensors.Values)
         {
+            var rest = new FileInfo(tensor.File).Length - tensor.Offset;
             Assert.True(
-                tensor.Offset >= 8 && tensor.Bytes >= 0 && tensor.Bytes <= new FileInfo(tensor.File).Length - tensor.Offset,
+                tensor.Offset >= 8 && tensor.Bytes >= 0 && tensor.Bytes <= rest,
                 $"{where}: {tensor.Name} lies outside its file.");
         }
     }

@@ -24,7 +24,10 @@ public sealed class SafetensorsIndexTests : IDisposable
     public void ReadShards_GivesExactlyWhatTheMapNames()
     {
         var index = Index("""
-            {"metadata": {"total_size": 5, "dtype": "float16"}, "weight_map": {"b": "two.safetensors", "a": "one.safetensors"}}
+            {
+              "metadata": {"total_size": 5, "dtype": "float16"},
+              "weight_map": {"b": "two.safetensors", "a": "one.safetensors"}
+            }
             """);
 
         var tensors = index.ReadShards();
