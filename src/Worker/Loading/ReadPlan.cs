@@ -18,20 +18,12 @@ internal static class ReadPlan
     /// <summary>The reads for <paramref name="targets"/>, each of at most <paramref name="chunkBytes"/> file bytes.</summary>
     /// <exception cref="CheckpointException">A tensor is missing, or its shape or dtype is not what was planned for.</exception>
     public static IReadOnlyList<ReadChunk> Create(
-        Checkpoint checkpoint, IReadOnlyList<WeightTarget> targets, int chunkBytes)
+        IReadOnlyDictionary<string, TensorInfo> tensors, IReadOnlyList<WeightTarget> targets, int chunkBytes)
     {
         var chunks = new List<ReadChunk>();
         foreach (var target in targets)
         {
-            var source = checkpoint.Require(target.Slice.Name, [.. target.FullShape.Select(size => (long)size)]);
-            if (!DTypeConversion.IsSupported(source.DType))
-            {
-                throw new CheckpointException(
-                    $"{source.File}: tensor \"{source.Name}\" is stored as {source.DType.SafetensorsName()}: only F32, BF16 and " +
-                    "F16 weights can be loaded.");
-            }
-
-            AddTarget(source, target, chunkBytes, chunks);
+            AddTarget(Find(tensors, target), target, chunkBytes, chunks);
         }
 
         chunks.Sort((a, b) =>
@@ -40,6 +32,28 @@ internal static class ReadPlan
             return byFile != 0 ? byFile : a.FileOffset.CompareTo(b.FileOffset);
         });
         return chunks;
+    }
+
+    private static TensorInfo Find(IReadOnlyDictionary<string, TensorInfo> tensors, WeightTarget target)
+    {
+        if (!tensors.TryGetValue(target.Slice.Name, out var source))
+        {
+            throw new CheckpointException(
+                $"Tensor \"{target.Slice.Name}\" of the plan is not in the checkpoint: they do not belong together.");
+        }
+
+        if (!source.Shape.SequenceEqual(target.FullShape.Select(size => (long)size)))
+        {
+            throw new CheckpointException(
+                $"{source.File}: tensor \"{source.Name}\" has shape [{string.Join(", ", source.Shape)}] but the model needs " +
+                $"[{string.Join(", ", target.FullShape)}].");
+        }
+
+        return DTypeConversion.IsSupported(source.DType)
+            ? source
+            : throw new CheckpointException(
+                $"{source.File}: tensor \"{source.Name}\" is stored as {source.DType.SafetensorsName()}, but only F32, BF16 " +
+                "and F16 weights can be loaded.");
     }
 
     private static void AddTarget(TensorInfo source, WeightTarget target, int chunkBytes, List<ReadChunk> chunks)

@@ -11,10 +11,10 @@ namespace TensorParallel.Worker.Loading;
 /// Reads this rank's parts of a checkpoint straight into their places on the device: in file order, a few threads, no whole tensor
 /// in host memory.
 /// </summary>
-/// <param name="checkpoint">Where the tensors lie.</param>
+/// <param name="tensors">Where the tensors lie, by the name that slices use.</param>
 /// <param name="device">Owner of the destinations.</param>
 /// <param name="rank">For messages.</param>
-internal sealed class WeightLoader(Checkpoint checkpoint, IDevice device, int rank)
+internal sealed class WeightLoader(IReadOnlyDictionary<string, TensorInfo> tensors, IDevice device, int rank)
 {
     /// <summary>Most file bytes of one read: large enough for full disk speed, small enough to keep several threads busy.</summary>
     public const int DefaultChunkBytes = 4 << 20;
@@ -39,7 +39,7 @@ internal sealed class WeightLoader(Checkpoint checkpoint, IDevice device, int ra
         var files = new Dictionary<string, SafetensorsFile>();
         try
         {
-            var chunks = ReadPlan.Create(checkpoint, targets, ChunkBytes);
+            var chunks = ReadPlan.Create(tensors, targets, ChunkBytes);
             foreach (var path in chunks.Select(c => c.Source.File).Distinct())
             {
                 files.Add(path, new SafetensorsFile(path));
