@@ -6,8 +6,8 @@ namespace TensorParallel.Worker.Modules;
 /// <summary>Causal attention over this rank's heads, whose output projection joins the ranks.</summary>
 /// <param name="context">Operations and peers.</param>
 /// <param name="shape">Layer, heads and constants.</param>
-/// <param name="qkv">Projection to [q | k | v]; owned.</param>
-/// <param name="output">Projection back to the hidden size; owned.</param>
+/// <param name="qkv">Projection to [q | k | v].</param>
+/// <param name="output">Projection back to the hidden size.</param>
 /// <param name="cosSin">Rotary table; see <see cref="RopeTable"/>.</param>
 /// <param name="cache">Keys and values.</param>
 internal sealed class AttentionModule(
@@ -16,7 +16,7 @@ internal sealed class AttentionModule(
     FusedProjection qkv,
     ParallelLinear output,
     Tensor cosSin,
-    IKvCache cache) : IDisposable
+    IKvCache cache)
 {
     /// <summary>Attention of Normed's rows into Delta.</summary>
     public void Forward(Activations a)
@@ -30,11 +30,5 @@ internal sealed class AttentionModule(
         }
 
         output.Forward(a.AttentionOutput, a.Delta, a.GatherPart);
-    }
-
-    public void Dispose()
-    {
-        qkv.Dispose();
-        output.Dispose();
     }
 }

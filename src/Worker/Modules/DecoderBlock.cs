@@ -3,11 +3,11 @@ namespace TensorParallel.Worker.Modules;
 /// <summary>One pre-norm decoder block. What the block before left in Delta is added on the way into the first norm.</summary>
 /// <param name="context">Operations.</param>
 /// <param name="inputNorm">Before attention.</param>
-/// <param name="attention">Owned.</param>
+/// <param name="attention">The attention.</param>
 /// <param name="postAttentionNorm">Before the MLP.</param>
-/// <param name="mlp">Owned.</param>
+/// <param name="mlp">The MLP.</param>
 internal sealed class DecoderBlock(
-    RankContext context, Norm inputNorm, AttentionModule attention, Norm postAttentionNorm, GatedMlp mlp) : IDisposable
+    RankContext context, Norm inputNorm, AttentionModule attention, Norm postAttentionNorm, GatedMlp mlp)
 {
     /// <summary>Hidden + Delta → attention → MLP; the MLP's output is left in Delta.</summary>
     /// <param name="a">Activations.</param>
@@ -26,11 +26,5 @@ internal sealed class DecoderBlock(
         attention.Forward(a);
         context.Ops.AddRmsNorm(a.Hidden, a.Delta, postAttentionNorm.Weight, postAttentionNorm.Epsilon, a.Normed);
         mlp.Forward(a);
-    }
-
-    public void Dispose()
-    {
-        attention.Dispose();
-        mlp.Dispose();
     }
 }

@@ -11,7 +11,7 @@ namespace TensorParallel.Worker.Modules;
 /// <param name="blocks">Blocks in order; may be empty.</param>
 /// <param name="finalNorm">Null where this rank has no output head.</param>
 /// <param name="head">Null where this rank has no output head.</param>
-/// <param name="owned">Memory that no single module owns: norms, biases, embedding, rotary tables.</param>
+/// <param name="owned">All memory behind the modules.</param>
 internal sealed class DecoderModel(
     RankContext context,
     VocabEmbedding? embedding,
@@ -28,7 +28,7 @@ internal sealed class DecoderModel(
 
     /// <summary>Hidden = embeddings of the ids. ids: I32 [1, T].</summary>
     public void Embed(Tensor ids, Activations a) =>
-        (embedding ?? throw NotHere("token embedding")).Forward(ids, a.Hidden, a.GatherPart);
+        (embedding ?? throw NotHere("token embedding")).Forward(ids, a.Hidden);
 
     /// <summary>Runs this rank's blocks on Hidden; what the last one adds is left in Delta.</summary>
     public void RunBlocks(Activations a)
@@ -64,12 +64,6 @@ internal sealed class DecoderModel(
 
     public void Dispose()
     {
-        foreach (var block in blocks)
-        {
-            block.Dispose();
-        }
-
-        head?.Dispose();
         foreach (var item in owned)
         {
             item.Dispose();

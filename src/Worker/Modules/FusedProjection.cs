@@ -6,8 +6,8 @@ namespace TensorParallel.Worker.Modules;
 /// Linear layers that read the same input and write side by side: q, k, v or gate, up. Usually one stacked product; several where
 /// the plan joins the layers in different ways.
 /// </summary>
-/// <param name="linears">In output order; owned.</param>
-internal sealed class FusedProjection(IReadOnlyList<ParallelLinear> linears) : IDisposable
+/// <param name="linears">In output order.</param>
+internal sealed class FusedProjection(IReadOnlyList<ParallelLinear> linears)
 {
     /// <summary>Columns of the output.</summary>
     public int OutputColumns => linears.Sum(l => l.OutputColumns);
@@ -23,14 +23,6 @@ internal sealed class FusedProjection(IReadOnlyList<ParallelLinear> linears) : I
         {
             linear.Forward(x, output.ColumnsAt(column, linear.OutputColumns), gatherPart);
             column += linear.OutputColumns;
-        }
-    }
-
-    public void Dispose()
-    {
-        foreach (var linear in linears)
-        {
-            linear.Dispose();
         }
     }
 }

@@ -4,11 +4,11 @@ namespace TensorParallel.Worker.Modules;
 
 /// <summary>Down(act(Gate(x)) ⊙ Up(x)) over this rank's intermediate columns; Down joins the ranks.</summary>
 /// <param name="context">Operations.</param>
-/// <param name="gateUp">Projection to [gate | up]; owned.</param>
-/// <param name="down">Projection back to the hidden size; owned.</param>
+/// <param name="gateUp">Projection to [gate | up].</param>
+/// <param name="down">Projection back to the hidden size.</param>
 /// <param name="activation">Applied to the gate.</param>
 internal sealed class GatedMlp(
-    RankContext context, FusedProjection gateUp, ParallelLinear down, ActivationKind activation) : IDisposable
+    RankContext context, FusedProjection gateUp, ParallelLinear down, ActivationKind activation)
 {
     /// <summary>The MLP of Normed's rows into Delta.</summary>
     public void Forward(Activations a)
@@ -22,11 +22,5 @@ internal sealed class GatedMlp(
         }
 
         down.Forward(a.Intermediate, a.Delta, a.GatherPart);
-    }
-
-    public void Dispose()
-    {
-        gateUp.Dispose();
-        down.Dispose();
     }
 }

@@ -7,10 +7,10 @@ namespace TensorParallel.Worker.Modules;
 /// The projection to the vocabulary. Cut by vocabulary its logits stay where they are: the sampler needs only each rank's best
 /// candidates, which is far less than a gather of all logits.
 /// </summary>
-/// <param name="linear">[vocabulary part, HiddenSize]; owned.</param>
+/// <param name="linear">[vocabulary part, HiddenSize].</param>
 /// <param name="vocabulary">Vocabulary entries whose logits this rank computes.</param>
 /// <param name="partColumns">Logits that each rank computes; null: every rank computes all.</param>
-internal sealed class OutputHead(ParallelLinear linear, IndexRange vocabulary, IReadOnlyList<int>? partColumns) : IDisposable
+internal sealed class OutputHead(ParallelLinear linear, IndexRange vocabulary, IReadOnlyList<int>? partColumns)
 {
     /// <summary>Vocabulary entries whose logits this rank computes.</summary>
     public IndexRange Vocabulary => vocabulary;
@@ -20,6 +20,4 @@ internal sealed class OutputHead(ParallelLinear linear, IndexRange vocabulary, I
 
     /// <summary>logits = x Wᵀ. x: [L, HiddenSize]; logits: F32 [L, Vocabulary.Length].</summary>
     public void Forward(Tensor x, Tensor logits) => linear.Forward(x, logits, gatherPart: null);
-
-    public void Dispose() => linear.Dispose();
 }

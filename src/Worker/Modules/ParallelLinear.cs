@@ -10,26 +10,26 @@ namespace TensorParallel.Worker.Modules;
 /// what the next operation expects.
 /// </summary>
 /// <param name="context">Operations and peers.</param>
-/// <param name="weight">The stacked weight; owned.</param>
+/// <param name="weight">The stacked weight.</param>
 /// <param name="bias">
 /// [1, weight.OutFeatures] or null. Of partial sums one rank alone adds it, so that it is in the sum once.
 /// </param>
 /// <param name="inputColumns">The columns of the input this rank multiplies; null: all of them.</param>
-/// <param name="join">What follows the product.</param>
+/// <param name="join">What follows the product: a sum where outputs are partial, a gather where they are columns.</param>
 /// <param name="gatherColumns">For a gather: of each stacked layer, the columns that each rank holds.</param>
 internal sealed class ParallelLinear(
     RankContext context,
     ILinearWeight weight,
     Tensor? bias,
     IndexRange? inputColumns,
-    OutputJoin join,
-    IReadOnlyList<IReadOnlyList<int>> gatherColumns) : IDisposable
+    CollectiveKind join,
+    IReadOnlyList<IReadOnlyList<int>> gatherColumns)
 {
     /// <summary>Columns of the output, after the join.</summary>
-    public int OutputColumns => join == OutputJoin.Gather ? gatherColumns.Sum(c => c.Sum()) : weight.OutFeatures;
+    public int OutputColumns => join == CollectiveKind.AllGather ? gatherColumns.Sum(c => c.Sum()) : weight.OutFeatures;
 
     /// <summary>Columns this rank contributes to a gather; 0 where nothing is gathered.</summary>
-    public int GatherPartColumns => join == OutputJoin.Gather ? weight.OutFeatures : 0;
+    public int GatherPartColumns => join == CollectiveKind.AllGather ? weight.OutFeatures : 0;
 
     /// <summary>output = joined x Wᵀ + b. x: [T, full or local columns]; output: [T, OutputColumns].</summary>
     /// <param name="x">Input.</param>
@@ -40,14 +40,14 @@ internal sealed class ParallelLinear(
         var input = inputColumns is { } columns ? x.ColumnsAt(columns.Start, columns.Length) : x;
         switch (join)
         {
-            case OutputJoin.None:
+            case CollectiveKind.None:
                 Multiply(input, output);
                 break;
-            case OutputJoin.Sum:
+            case CollectiveKind.AllReduce:
                 Multiply(input, output);
                 context.Collective.AllReduceSum(output);
                 break;
-            case OutputJoin.Gather:
+            case CollectiveKind.AllGather:
                 var part = (gatherPart ?? throw new ArgumentNullException(nameof(gatherPart)))
                     .ColumnsAt(0, weight.OutFeatures);
                 Multiply(input, part);
@@ -57,8 +57,6 @@ internal sealed class ParallelLinear(
                 throw new InvalidOperationException($"There is no join {join}.");
         }
     }
-
-    public void Dispose() => weight.Dispose();
 
     // A rank may hold nothing: 3 heads over 4 ranks. Its partial sum is zero.
     private void Multiply(Tensor input, Tensor output)
