@@ -1,13 +1,12 @@
 using TensorParallel.Protocol.Checkpoints;
-using TensorParallel.Protocol.Parallel;
 
 namespace TensorParallel.Worker.KvCache;
 
 /// <summary>What one rank caches.</summary>
 /// <param name="DType">Element type.</param>
-/// <param name="Layers">Layers of the whole model that are on this rank.</param>
 /// <param name="Blocks">Number of blocks.</param>
 /// <param name="BlockTokens">Token positions of a block.</param>
-/// <param name="Heads">Key/value heads on this rank.</param>
-/// <param name="HeadDim">Size of one head.</param>
-internal sealed record KvCacheShape(DType DType, IndexRange Layers, int Blocks, int BlockTokens, int Heads, int HeadDim);
+/// <param name="FirstLayer">Number of the first layer of <paramref name="Layers"/> in the whole model.</param>
+/// <param name="Layers">One entry a layer on this rank, in order.</param>
+internal sealed record KvCacheShape(
+    DType DType, int Blocks, int BlockTokens, int FirstLayer, IReadOnlyList<KvLayerShape> Layers);

@@ -19,9 +19,9 @@ internal sealed class PagedKvCache : IKvCache
         _shape = shape;
         try
         {
-            for (var layer = 0; layer < shape.Layers.Length && LayerBytes > 0; layer++)
+            foreach (var layer in shape.Layers)
             {
-                _buffers.Add(device.Allocate(LayerBytes, MemoryPurpose.KvCache));
+                _buffers.Add(device.Allocate(LayerBytes(layer), MemoryPurpose.KvCache));
             }
         }
         catch
@@ -31,20 +31,17 @@ internal sealed class PagedKvCache : IKvCache
         }
     }
 
-    public long Bytes => _shape.Layers.Length * LayerBytes;
-
-    private int Rows => checked(_shape.Blocks * _shape.Heads * _shape.BlockTokens);
-
-    private long LayerBytes => 2L * Rows * _shape.HeadDim * _shape.DType.SizeInBytes();
+    public long Bytes => _shape.Layers.Sum(LayerBytes);
 
     public KvLayerView Layer(int layer)
     {
-        ArgumentOutOfRangeException.ThrowIfLessThan(layer, _shape.Layers.Start);
-        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(layer, _shape.Layers.End);
-        var buffer = _buffers[layer - _shape.Layers.Start];
-        var keys = new Tensor(buffer, 0, _shape.DType, Rows, _shape.HeadDim, _shape.HeadDim);
-        return new KvLayerView(
-            keys, keys with { OffsetBytes = LayerBytes / 2 }, _shape.Heads, _shape.HeadDim, _shape.BlockTokens);
+        var index = layer - _shape.FirstLayer;
+        ArgumentOutOfRangeException.ThrowIfNegative(index, nameof(layer));
+        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(index, _shape.Layers.Count, nameof(layer));
+        var (heads, headDim) = _shape.Layers[index];
+        var keys = new Tensor(_buffers[index], 0, _shape.DType, Rows(heads), headDim, headDim);
+        var values = keys with { OffsetBytes = LayerBytes(_shape.Layers[index]) / 2 };
+        return new KvLayerView(keys, values, heads, headDim, _shape.BlockTokens);
     }
 
     public void Dispose()
@@ -52,4 +49,9 @@ internal sealed class PagedKvCache : IKvCache
         _buffers.ForEach(b => b.Dispose());
         _buffers.Clear();
     }
+
+    private int Rows(int heads) => checked(_shape.Blocks * heads * _shape.BlockTokens);
+
+    private long LayerBytes(KvLayerShape layer) =>
+        2L * Rows(layer.Heads) * layer.HeadDim * _shape.DType.SizeInBytes();
 }

@@ -18,17 +18,20 @@ internal sealed class AttentionModule(
     Tensor cosSin,
     IKvCache cache)
 {
-    /// <summary>Attention of Normed's rows into Delta.</summary>
-    public void Forward(Activations a)
+    /// <summary>Attention of the rows of x [T, HiddenSize] into Delta.</summary>
+    public void Forward(Tensor x, BlockActivations a)
     {
-        qkv.Forward(a.Normed, a.Qkv, a.GatherPart);
-        if (shape.Heads.QueryHeads > 0)
+        var heads = shape.Heads;
+        var fused = a.Qkv.ColumnsAt(0, heads.FusedColumns);
+        var attended = a.AttentionOutput.ColumnsAt(0, heads.QueryHeads * heads.HeadDim);
+        qkv.Forward(x, fused, a.GatherPart);
+        if (heads.QueryHeads > 0)
         {
             var view = cache.Layer(shape.Layer);
-            context.Ops.RopeAndWriteKv(a.Qkv, shape.Heads, cosSin, a.Rows, view);
-            context.Ops.Attention(a.Qkv, shape.Heads, shape.Options, a.Rows, view, a.AttentionOutput);
+            context.Ops.RopeAndWriteKv(fused, heads, cosSin, a.Rows, view);
+            context.Ops.Attention(fused, heads, shape.Options, a.Rows, view, attended);
         }
 
-        output.Forward(a.AttentionOutput, a.Delta, a.GatherPart);
+        output.Forward(attended, a.Delta, a.GatherPart);
     }
 }

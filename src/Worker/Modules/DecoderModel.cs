@@ -35,7 +35,7 @@ internal sealed class DecoderModel(
     {
         for (var i = 0; i < blocks.Count; i++)
         {
-            blocks[i].Forward(a, hasDelta: i > 0);
+            blocks[i].Forward(a.Hidden, a.Normed, Inner(a), hasDelta: i > 0);
         }
     }
 
@@ -44,7 +44,7 @@ internal sealed class DecoderModel(
     {
         if (blocks.Count > 0)
         {
-            context.Ops.Add(a.Hidden, a.Delta);
+            context.Ops.Add(a.Hidden, Inner(a).Delta);
         }
     }
 
@@ -54,7 +54,7 @@ internal sealed class DecoderModel(
         var norm = finalNorm ?? throw NotHere("final norm");
         if (blocks.Count > 0)
         {
-            context.Ops.AddRmsNorm(a.Hidden, a.Delta, norm.Weight, norm.Epsilon, a.Normed);
+            context.Ops.AddRmsNorm(a.Hidden, Inner(a).Delta, norm.Weight, norm.Epsilon, a.Normed);
         }
         else
         {
@@ -69,6 +69,8 @@ internal sealed class DecoderModel(
             item.Dispose();
         }
     }
+
+    private BlockActivations Inner(Activations a) => a.Blocks ?? throw NotHere("activations for its blocks");
 
     private InvalidOperationException NotHere(string part) => new($"Rank {context.Rank} has no {part}.");
 }

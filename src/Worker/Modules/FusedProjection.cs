@@ -12,9 +12,6 @@ internal sealed class FusedProjection(IReadOnlyList<ParallelLinear> linears)
     /// <summary>Columns of the output.</summary>
     public int OutputColumns => linears.Sum(l => l.OutputColumns);
 
-    /// <summary>Columns needed for the gather part.</summary>
-    public int GatherPartColumns => linears.Max(l => l.GatherPartColumns);
-
     /// <summary>output = the layers' outputs, side by side. x: [T, columns]; output: [T, OutputColumns].</summary>
     public void Forward(Tensor x, Tensor output, Tensor? gatherPart)
     {

@@ -1,4 +1,5 @@
 using TensorParallel.Protocol.Architectures;
+using TensorParallel.Worker.Devices;
 
 namespace TensorParallel.Worker.Modules;
 
@@ -10,17 +11,19 @@ namespace TensorParallel.Worker.Modules;
 internal sealed class GatedMlp(
     RankContext context, FusedProjection gateUp, ParallelLinear down, ActivationKind activation)
 {
-    /// <summary>The MLP of Normed's rows into Delta.</summary>
-    public void Forward(Activations a)
+    /// <summary>The MLP of the rows of x [T, HiddenSize] into Delta.</summary>
+    public void Forward(Tensor x, BlockActivations a)
     {
-        gateUp.Forward(a.Normed, a.GateUp, a.GatherPart);
-        var columns = a.GateUp.Columns / 2;
+        var columns = gateUp.OutputColumns / 2;
+        var fused = a.GateUp.ColumnsAt(0, gateUp.OutputColumns);
+        var activated = a.Intermediate.ColumnsAt(0, columns);
+        gateUp.Forward(x, fused, a.GatherPart);
         if (columns > 0)
         {
             context.Ops.GatedActivation(
-                a.GateUp.ColumnsAt(0, columns), a.GateUp.ColumnsAt(columns, columns), activation, a.Intermediate);
+                fused.ColumnsAt(0, columns), fused.ColumnsAt(columns, columns), activation, activated);
         }
 
-        down.Forward(a.Intermediate, a.Delta, a.GatherPart);
+        down.Forward(activated, a.Delta, a.GatherPart);
     }
 }

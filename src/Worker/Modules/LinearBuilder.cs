@@ -51,7 +51,7 @@ internal sealed class LinearBuilder(RankContext context, PlanSlices slices, Weig
             style.SplitsInput ? SplitColumns(stack[0]) : null,
             join,
             join == CollectiveKind.AllGather
-                ? [.. stack.Select(l => slices.PartsOfRanks(l.WeightName, l.OutFeatures))]
+                ? slices.PartsOfRanks(stack[0].WeightName, stack[0].OutFeatures)
                 : []);
     }
 
@@ -75,11 +75,12 @@ internal sealed class LinearBuilder(RankContext context, PlanSlices slices, Weig
             : throw new PlanException([$"\"{linear.Name}\" takes {ranges.Count} parts of its input: only one is possible."]);
     }
 
-    // Weights cut by columns read different columns of the input or give partial sums: those stay alone.
+    // What is joined afterwards is joined layer by layer, so only layers that need no collective share a product.
     private bool CanStack(LinearSpec first, LinearSpec next) =>
-        Style(first).Collective == Style(next).Collective
-        && Style(first).WeightDim != 1
-        && Style(next).WeightDim != 1
+        JoinOf(Style(first)) == CollectiveKind.None
+        && JoinOf(Style(next)) == CollectiveKind.None
+        && !Style(first).SplitsInput
+        && !Style(next).SplitsInput
         && first.HasBias == next.HasBias
         && first.InFeatures == next.InFeatures;
 

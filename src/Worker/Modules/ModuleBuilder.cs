@@ -1,7 +1,6 @@
 using TensorParallel.Protocol.Architectures;
 using TensorParallel.Protocol.Parallel;
 using TensorParallel.Worker.Devices;
-using TensorParallel.Worker.KvCache;
 using TensorParallel.Worker.Ops;
 using TensorParallel.Worker.Quantization;
 
@@ -19,10 +18,12 @@ internal sealed class ModuleBuilder
     private readonly PlanSlices _slices;
     private readonly WeightAllocator _weights;
     private readonly LinearBuilder _linears;
-    private readonly Dictionary<RopeSpec, Tensor> _ropeTables = [];
+    private readonly ModuleMemory _memory;
 
-    private ModuleBuilder(ModelSpec spec, ExecutionPlan plan, RankContext context, IWeightFormat format)
+    private ModuleBuilder(
+        ModelSpec spec, ExecutionPlan plan, RankContext context, IWeightFormat format, ModuleMemory memory)
     {
+        _memory = memory;
         _spec = spec;
         _plan = plan;
         _context = context;
@@ -38,12 +39,12 @@ internal sealed class ModuleBuilder
     /// loaded. Throws <see cref="PlanException"/> when plan and model do not fit; nothing stays allocated then.
     /// </summary>
     public static BuiltModel Build(
-        ModelSpec spec, ExecutionPlan plan, RankContext context, IWeightFormat format, IKvCache cache)
+        ModelSpec spec, ExecutionPlan plan, RankContext context, IWeightFormat format, ModuleMemory memory)
     {
-        var builder = new ModuleBuilder(spec, plan, context, format);
+        var builder = new ModuleBuilder(spec, plan, context, format, memory);
         try
         {
-            return builder.Build(cache);
+            return builder.Build();
         }
         catch
         {
@@ -52,7 +53,7 @@ internal sealed class ModuleBuilder
         }
     }
 
-    private BuiltModel Build(IKvCache cache)
+    private BuiltModel Build()
     {
         Tensor? table = RankPlan.HasEmbedding || (RankPlan.HasOutputHead && _spec.TieWordEmbeddings) ? Table() : null;
         var layers = RankPlan.Layers;
@@ -63,7 +64,7 @@ internal sealed class ModuleBuilder
 
         var embedding = RankPlan.HasEmbedding ? Embedding(table!.Value) : null;
         DecoderBlock[] blocks =
-            [.. Enumerable.Range(layers.Start, layers.Length).Select(layer => Block(layer, _spec.Blocks[layer], cache))];
+            [.. Enumerable.Range(layers.Start, layers.Length).Select(layer => Block(layer, _spec.Blocks[layer]))];
         Norm? finalNorm = RankPlan.HasOutputHead ? Norm(_spec.FinalNorm) : null;
         var head = RankPlan.HasOutputHead ? Head(table) : null;
         return new BuiltModel(
@@ -79,10 +80,10 @@ internal sealed class ModuleBuilder
         return new VocabEmbedding(_context, table, FirstRow(slice), IsCut(slice));
     }
 
-    private DecoderBlock Block(int layer, BlockSpec block, IKvCache cache)
+    private DecoderBlock Block(int layer, BlockSpec block)
     {
         var inputNorm = Norm(block.InputNorm);
-        var attention = Attention(layer, block.Attention, cache);
+        var attention = Attention(layer, block);
         var postAttentionNorm = Norm(block.PostAttentionNorm);
         var mlp = new GatedMlp(
             _context,
@@ -92,9 +93,11 @@ internal sealed class ModuleBuilder
         return new DecoderBlock(_context, inputNorm, attention, postAttentionNorm, mlp);
     }
 
-    private AttentionModule Attention(int layer, AttentionSpec attention, IKvCache cache)
+    private AttentionModule Attention(int layer, BlockSpec block)
     {
-        var (query, keyValue) = (RankPlan.QueryHeads, RankPlan.KeyValueHeads);
+        var attention = block.Attention;
+        var layout = BlockLayout.Of(block, _slices.OfRank);
+        var (query, keyValue) = (layout.QueryHeads, layout.KeyValueHeads);
         var heads = new HeadLayout(
             query.Start, query.Length, keyValue.Start, keyValue.Length, attention.GroupSize, attention.HeadDim);
         var qkv = _linears.BuildFused(attention.Query, attention.Key, attention.Value);
@@ -104,8 +107,8 @@ internal sealed class ModuleBuilder
                 new AttentionShape(layer, heads, new AttentionOptions(attention.Scale)),
                 qkv,
                 _linears.Build(attention.Output),
-                Rope(attention.Rope),
-                cache)
+                _memory.CosSin,
+                _memory.Cache)
             : throw new PlanException(
                 [$"Layer {layer}: rank {_context.Rank} has {qkv.OutputColumns} columns of q, k and v, but its {query.Length} query " +
                 $"and {keyValue.Length} key/value heads of {attention.HeadDim} make {heads.FusedColumns}."]);
@@ -128,18 +131,6 @@ internal sealed class ModuleBuilder
 
     private Norm Norm(NormSpec norm) =>
         new(_weights.Vector([new WeightPart(_slices[norm.WeightName], norm.Size, 1)]), norm.Epsilon);
-
-    // Layers share one table: specs of one model hold the same frequencies object.
-    private Tensor Rope(RopeSpec rope)
-    {
-        if (!_ropeTables.TryGetValue(rope, out var table))
-        {
-            table = _weights.Own(RopeTable.Create(rope, _plan.Limits.MaxContextTokens, _context.Device));
-            _ropeTables.Add(rope, table);
-        }
-
-        return table;
-    }
 
     private bool IsCut(TensorSlice slice) => slice.Dim is not null && _context.Size > 1;
 

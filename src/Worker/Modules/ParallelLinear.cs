@@ -16,25 +16,22 @@ namespace TensorParallel.Worker.Modules;
 /// </param>
 /// <param name="inputColumns">The columns of the input this rank multiplies; null: all of them.</param>
 /// <param name="join">What follows the product: a sum where outputs are partial, a gather where they are columns.</param>
-/// <param name="gatherColumns">For a gather: of each stacked layer, the columns that each rank holds.</param>
+/// <param name="gatherColumns">For a gather: the columns that each rank computes.</param>
 internal sealed class ParallelLinear(
     RankContext context,
     ILinearWeight weight,
     Tensor? bias,
     IndexRange? inputColumns,
     CollectiveKind join,
-    IReadOnlyList<IReadOnlyList<int>> gatherColumns)
+    IReadOnlyList<int> gatherColumns)
 {
     /// <summary>Columns of the output, after the join.</summary>
-    public int OutputColumns => join == CollectiveKind.AllGather ? gatherColumns.Sum(c => c.Sum()) : weight.OutFeatures;
-
-    /// <summary>Columns this rank contributes to a gather; 0 where nothing is gathered.</summary>
-    public int GatherPartColumns => join == CollectiveKind.AllGather ? weight.OutFeatures : 0;
+    public int OutputColumns => join == CollectiveKind.AllGather ? gatherColumns.Sum() : weight.OutFeatures;
 
     /// <summary>output = joined x Wᵀ + b. x: [T, full or local columns]; output: [T, OutputColumns].</summary>
     /// <param name="x">Input.</param>
     /// <param name="output">Output; may be columns of a wider tensor.</param>
-    /// <param name="gatherPart">Room for GatherPartColumns; not read where nothing is gathered.</param>
+    /// <param name="gatherPart">Room for weight.OutFeatures columns; not read where nothing is gathered.</param>
     public void Forward(Tensor x, Tensor output, Tensor? gatherPart)
     {
         var input = inputColumns is { } columns ? x.ColumnsAt(columns.Start, columns.Length) : x;
@@ -51,7 +48,7 @@ internal sealed class ParallelLinear(
                 var part = (gatherPart ?? throw new ArgumentNullException(nameof(gatherPart)))
                     .ColumnsAt(0, weight.OutFeatures);
                 Multiply(input, part);
-                Gather(part, output);
+                context.Collective.AllGatherColumns(part, output, gatherColumns);
                 break;
             default:
                 throw new InvalidOperationException($"There is no join {join}.");
@@ -73,18 +70,6 @@ internal sealed class ParallelLinear(
         }
 
         weight.Apply(context.Ops, input, bias, output);
-    }
-
-    private void Gather(Tensor part, Tensor output)
-    {
-        var (from, to) = (0, 0);
-        foreach (var columns in gatherColumns)
-        {
-            var (local, whole) = (columns[context.Rank], columns.Sum());
-            context.Collective.AllGatherColumns(part.ColumnsAt(from, local), output.ColumnsAt(to, whole), columns);
-            from += local;
-            to += whole;
-        }
     }
 
     private void Clear(Tensor output)

@@ -8,6 +8,9 @@ internal sealed class PlanSlices(ExecutionPlan plan, int rank)
     private readonly IReadOnlyList<Dictionary<string, TensorSlice>> _byRank =
         [.. plan.Ranks.Select(r => r.Tensors.ToDictionary(t => t.Name))];
 
+    /// <summary>This rank's slices by tensor name.</summary>
+    public IReadOnlyDictionary<string, TensorSlice> OfRank => _byRank[rank];
+
     /// <summary>What this rank holds of a tensor; throws <see cref="PlanException"/> when it holds none of it.</summary>
     public TensorSlice this[string name] => _byRank[rank].TryGetValue(name, out var slice)
         ? slice

@@ -1,6 +1,6 @@
 using System.Runtime.InteropServices;
 using TensorParallel.Protocol.Architectures;
-using TensorParallel.Protocol.Checkpoints;
+using TensorParallel.Protocol.Parallel;
 using TensorParallel.Worker.Devices;
 
 namespace TensorParallel.Worker.Modules;
@@ -9,21 +9,35 @@ namespace TensorParallel.Worker.Modules;
 internal static class RopeTable
 {
     /// <summary>
-    /// Allocates and fills F32 [positions, RotaryDim]: the first half of a row cosines, the second sines. The angle is rounded to float
-    /// before its cosine is taken, as transformers does: at position 2,000 that moves it by up to 6e-5, more than the tolerance.
-    /// The caller disposes the buffer.
+    /// Fills F32 [positions, RotaryDim]: the first half of a row cosines, the second sines. The angle is rounded to float before its
+    /// cosine is taken, as transformers does: at position 2,000 that moves it by up to 6e-5, which shows in float32 logits.
     /// </summary>
-    public static Tensor Create(RopeSpec rope, int positions, IDevice device)
+    public static void Fill(RopeSpec rope, Tensor table, IDevice device)
     {
-        var table = device.AllocateTensor(DType.F32, positions, rope.RotaryDim, MemoryPurpose.Workspace);
         var row = new float[rope.RotaryDim];
-        for (var position = 0; position < positions; position++)
+        for (var position = 0; position < table.Rows; position++)
         {
             FillRow(rope, position, row);
             device.CopyToDevice(MemoryMarshal.AsBytes<float>(row), table.Buffer, table.RowsAt(position, 1).OffsetBytes);
         }
+    }
 
-        return table;
+    /// <summary>The rotation of all blocks. Throws <see cref="PlanException"/> when they differ: one table serves them all.</summary>
+    public static RopeSpec CommonRope(ModelSpec spec)
+    {
+        var first = spec.Blocks[0].Attention.Rope;
+        foreach (var block in spec.Blocks)
+        {
+            var rope = block.Attention.Rope;
+            if (!rope.InverseFrequencies.SequenceEqual(first.InverseFrequencies)
+                || rope.RotaryDim != first.RotaryDim
+                || rope.AttentionFactor != first.AttentionFactor)
+            {
+                throw new PlanException([$"{block.Name} rotates otherwise than {spec.Blocks[0].Name}: that cannot be run yet."]);
+            }
+        }
+
+        return first;
     }
 
     private static void FillRow(RopeSpec rope, int position, Span<float> row)

@@ -19,13 +19,6 @@ internal sealed class WeightAllocator(IDevice device, DType dtype, IWeightFormat
     /// <summary>All that has to be loaded.</summary>
     public IReadOnlyList<WeightTarget> Targets => _targets;
 
-    /// <summary>Takes over other memory of the model.</summary>
-    public Tensor Own(Tensor tensor)
-    {
-        _owned.Add(tensor.Buffer);
-        return tensor;
-    }
-
     /// <summary>A stacked linear weight in the run's format.</summary>
     public ILinearWeight Linear(IReadOnlyList<WeightPart> parts)
     {
@@ -59,4 +52,10 @@ internal sealed class WeightAllocator(IDevice device, DType dtype, IWeightFormat
 
     /// <summary>Frees everything: for a failure before a model took over.</summary>
     public void Free() => _owned.ForEach(o => o.Dispose());
+
+    private Tensor Own(Tensor tensor)
+    {
+        _owned.Add(tensor.Buffer);
+        return tensor;
+    }
 }

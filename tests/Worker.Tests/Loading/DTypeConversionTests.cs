@@ -51,11 +51,11 @@ public class DTypeConversionTests
     {
         if (dtype == DType.F32)
         {
-            MemoryMarshal.Cast<byte, uint>(data)[i] = bits;
+            MemoryMarshal.Cast<byte, uint>(data.AsSpan())[i] = bits;
         }
         else
         {
-            MemoryMarshal.Cast<byte, ushort>(data)[i] = (ushort)(bits >> 16);
+            MemoryMarshal.Cast<byte, ushort>(data.AsSpan())[i] = (ushort)(bits >> 16);
         }
     }
 
