@@ -16,7 +16,7 @@ namespace TensorParallel.Coordinator.Tests.Workers;
 public sealed class DemoModelTests : IDisposable
 {
     private const int NewTokens = 10;
-    private const int ContextTokens = 32;
+    private const int ContextTokens = 1024;
     private const int BlockTokens = 8;
     private const int BlocksPerSequence = ContextTokens / BlockTokens;
 
@@ -42,7 +42,7 @@ public sealed class DemoModelTests : IDisposable
         await using var group = await StartAsync(ranks, useDeviceMap);
         var prompts = s_goldens.Select(golden => Ints(golden, "input_ids")).ToArray();
 
-        var answers = Steps(prompts).Select(group.StepAsync).ToArray();
+        var answers = Steps(prompts, NewTokens).Select(group.StepAsync).ToArray();
 
         var generated = prompts.Select(_ => new List<int>()).ToArray();
         foreach (var answer in answers)
@@ -81,7 +81,9 @@ public sealed class DemoModelTests : IDisposable
     {
         var shared = SharedMemory();
         var group = await StartAsync(3, useDeviceMap: false);
-        var answers = Steps(s_goldens.Select(golden => Ints(golden, "input_ids")).ToArray()).Select(group.StepAsync).ToArray();
+        var prompts = s_goldens.Select(golden => Ints(golden, "input_ids")).ToArray();
+        var answers = Steps(prompts, 1000).Select(group.StepAsync).ToArray(); // seconds of work
+        await answers[1].WaitAsync(s_patience);
 
         _launcher.Started[2].Kill();
 
@@ -122,9 +124,9 @@ public sealed class DemoModelTests : IDisposable
         golden.GetProperty(name).EnumerateArray().Select(value => value.GetDouble());
 
     /// <summary>Every prompt in a slot of its own: one step for all prompts, then decoding together.</summary>
-    private static IEnumerable<StepBatch> Steps(int[][] prompts)
+    private static IEnumerable<StepBatch> Steps(int[][] prompts, int count)
     {
-        for (var step = 0; step < NewTokens; step++)
+        for (var step = 0; step < count; step++)
         {
             yield return new StepBatch(step, [.. prompts.Select((prompt, slot) => step == 0
                 ? new StepSequence(
