@@ -1,21 +1,5 @@
 namespace TensorParallel.Protocol.Checkpoints;
 
-<<<<<<< HEAD
-/// <summary>Element type.</summary>
-public enum DType
-{
-    /// <summary>IEEE single.</summary>
-    F32,
-
-    /// <summary>bfloat16.</summary>
-    BF16,
-
-    /// <summary>IEEE half.</summary>
-    F16,
-
-    /// <summary>32-bit integer.</summary>
-    I32,
-=======
 /// <summary>
 /// Element type of a tensor in a safetensors file: every type that the format knows, so that a header can be validated
 /// even when nothing here computes with the type. <see cref="DTypes"/> has names and sizes.
@@ -59,5 +43,4 @@ public enum DType
     I64,
     U64,
     F64,
->>>>>>> checkpoints
 }
