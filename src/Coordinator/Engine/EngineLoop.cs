@@ -32,7 +32,7 @@ internal sealed partial class EngineLoop(
     private StepPipeline? _pipeline;
     private IWorkerGroup? _group;
     private Task _restart = Task.CompletedTask;
-    private EngineUnavailableException? _refusal;
+    private string? _refusal;
     private EngineState _state = EngineState.Starting;
     private EngineStatistics _statistics = new(EngineState.Starting, 0, 0, 0, 0, 0, 0, 0, 0);
 
@@ -43,7 +43,7 @@ internal sealed partial class EngineLoop(
     public EngineStatistics Statistics => Volatile.Read(ref _statistics) with { Waiting = waiting.Count };
 
     /// <summary>Why requests are refused; null while they are accepted. Thread-safe.</summary>
-    public EngineUnavailableException? Refusal => Volatile.Read(ref _refusal);
+    public string? Refusal => Volatile.Read(ref _refusal);
 
     /// <summary>A new request, whose place in the queue is reserved. Thread-safe.</summary>
     public void Enqueue(Sequence sequence)
@@ -51,7 +51,7 @@ internal sealed partial class EngineLoop(
         if (!Post(() => OnEnqueue(sequence)))
         {
             waiting.Unreserve();
-            sequence.End(Refusal);
+            sequence.End(new EngineUnavailableException(Refusal ?? ShuttingDown));
         }
     }
 
@@ -134,7 +134,8 @@ internal sealed partial class EngineLoop(
 
     private void OnEnqueue(Sequence sequence)
     {
-        if (((Exception?)_refusal ?? ProblemOf(sequence)) is { } error)
+        var unavailable = _refusal is null ? null : new EngineUnavailableException(_refusal);
+        if (((Exception?)unavailable ?? ProblemOf(sequence)) is { } error)
         {
             waiting.Unreserve();
             sequence.End(error);
@@ -205,7 +206,7 @@ internal sealed partial class EngineLoop(
         var reason = exception as WorkerLostException
             ?? new WorkerLostException(-1, $"The worker group failed: {exception.Message}");
         Log.GroupLost(logger, reason.Rank, exception);
-        pipeline.Scheduler.Abandon(reason);
+        pipeline.Scheduler.Abandon(() => new WorkerLostException(reason.Rank, reason.Message));
         _pipeline = null;
         _group = null;
         SetState(EngineState.Restarting);
@@ -241,33 +242,33 @@ internal sealed partial class EngineLoop(
 
     private void OnDrain()
     {
-        Refuse(new EngineUnavailableException(ShuttingDown));
+        Refuse(ShuttingDown);
         SetState(EngineState.Draining);
     }
 
     private void OnStop()
     {
-        Refuse(new EngineUnavailableException(ShuttingDown));
-        EndAll(new EngineUnavailableException("The server was shut down before the request was finished."));
+        Refuse(ShuttingDown);
+        EndAll("The server was shut down before the request was finished.");
     }
 
     private void OnFail(EngineUnavailableException reason)
     {
         Log.Failed(logger, reason.Message);
-        Refuse(reason);
-        EndAll(reason);
+        Refuse(reason.Message);
+        EndAll(reason.Message);
         SetState(EngineState.Failed);
         PublishStatistics();
     }
 
-    private void EndAll(Exception reason)
+    private void EndAll(string reason)
     {
-        waiting.EndWhere(_ => reason);
-        _pipeline?.Scheduler.Abandon(reason);
+        waiting.EndWhere(_ => new EngineUnavailableException(reason));
+        _pipeline?.Scheduler.Abandon(() => new EngineUnavailableException(reason));
         _pipeline = null;
     }
 
-    private void Refuse(EngineUnavailableException why) => Volatile.Write(ref _refusal, _refusal ?? why);
+    private void Refuse(string why) => Volatile.Write(ref _refusal, _refusal ?? why);
 
     private void SetState(EngineState state)
     {

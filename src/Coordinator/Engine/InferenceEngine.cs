@@ -158,7 +158,7 @@ internal sealed class InferenceEngine : IAsyncDisposable
 
         if (_loop.Refusal is { } refusal)
         {
-            throw new EngineUnavailableException(refusal.Message);
+            throw new EngineUnavailableException(refusal);
         }
 
         if (!_waiting.TryReserve())

@@ -134,12 +134,15 @@ internal sealed class Scheduler
         }
     }
 
-    /// <summary>Ends all sequences that have a slot, because the group is lost or given up. Nothing is scheduled afterwards.</summary>
-    public void Abandon(Exception error)
+    /// <summary>
+    /// Ends all sequences that have a slot, each with an error of its own (throwing writes into an exception), because the group is
+    /// lost or given up. Nothing is scheduled afterwards.
+    /// </summary>
+    public void Abandon(Func<Exception> error)
     {
         foreach (var sequence in _running)
         {
-            sequence.End(error);
+            sequence.End(error());
         }
     }
 
