@@ -4,5 +4,5 @@ namespace TensorParallel.Coordinator.Text.Decoders;
 internal interface IDecoder
 {
     /// <summary>Begins a stream whose result goes to <paramref name="next"/>.</summary>
-    public ITokenSink Start(ITokenSink next);
+    ITokenSink Start(ITokenSink next);
 }

@@ -7,11 +7,11 @@ namespace TensorParallel.Coordinator.Text.Decoders;
 internal interface ITokenSink
 {
     /// <summary>More text of the current token; never half a surrogate pair.</summary>
-    public void Write(ReadOnlySpan<char> text);
+    void Write(ReadOnlySpan<char> text);
 
     /// <summary>The current token is complete (it may be empty).</summary>
-    public void EndToken();
+    void EndToken();
 
     /// <summary>No more tokens: whatever was held back goes on now.</summary>
-    public void Finish();
+    void Finish();
 }

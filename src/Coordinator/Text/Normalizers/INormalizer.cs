@@ -5,5 +5,5 @@ internal interface INormalizer
 {
     /// <param name="text">Well-formed UTF-16, possibly empty.</param>
     /// <returns>Well-formed UTF-16.</returns>
-    public string Normalize(string text);
+    string Normalize(string text);
 }

@@ -7,5 +7,5 @@ internal interface IPostProcessor
     /// The sequence to give the model. Without <paramref name="addSpecialTokens"/> nothing is added, but a template
     /// that repeats the text still does.
     /// </summary>
-    public List<int> Apply(List<int> ids, bool addSpecialTokens);
+    List<int> Apply(List<int> ids, bool addSpecialTokens);
 }

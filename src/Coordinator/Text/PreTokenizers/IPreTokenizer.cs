@@ -4,5 +4,5 @@ namespace TensorParallel.Coordinator.Text.PreTokenizers;
 internal interface IPreTokenizer
 {
     /// <summary>Cuts the pieces of <paramref name="text"/> further, or rewrites them, in place.</summary>
-    public void Apply(SplitText text);
+    void Apply(SplitText text);
 }
