@@ -81,7 +81,8 @@ public static class ModelSpecTensors
         return problems.Count == 0 ? found.ToFrozenDictionary() : throw new CheckpointException(Text(problems));
     }
 
-    private static IEnumerable<ExpectedTensor> Of(BlockSpec block) =>
+    /// <summary>A block's tensors in load order.</summary>
+    public static IEnumerable<ExpectedTensor> Of(BlockSpec block) =>
     [
         Of(block.InputNorm),
         .. Of(block.Attention.Query),
