@@ -1,6 +1,7 @@
 namespace TensorParallel.Coordinator.Text.Models;
 
-/// <summary>Byte-pair merging of one word: the best-ranked neighbouring pair first, the leftmost where ranks are equal.
+/// <summary>
+/// Byte-pair merging of one word: always the best-ranked pair of neighbours, the leftmost where ranks are equal.
 /// </summary>
 internal static class WordMerger
 {
