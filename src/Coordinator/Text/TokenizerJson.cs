@@ -101,7 +101,8 @@ internal readonly struct TokenizerJson(
         return element.EnumerateArray().Select((item, i) => new TokenizerJson(at, where, item, i));
     }
 
-    public int Length => element.ValueKind == JsonValueKind.Array ? element.GetArrayLength() : throw Expected("an array");
+    public int Length =>
+        element.ValueKind == JsonValueKind.Array ? element.GetArrayLength() : throw Expected("an array");
 
     /// <summary>The members of an object in file order. A name that occurs twice is given twice.</summary>
     public IEnumerable<(string Name, TokenizerJson Value)> Members()

@@ -103,7 +103,7 @@ public sealed class StopMatcherTests
     }
 
     private static string RandomText(Random random, int least, int most) =>
-        string.Concat(Enumerable.Range(0, random.Next(least, most + 1)).Select(_ => random.GetItems("abc".ToCharArray(), 1)[0]));
+        new(random.GetItems<char>("abc", random.Next(least, most + 1)));
 
     private static (string Text, string? Stop) Search(string text, string[] stops)
     {

@@ -71,8 +71,8 @@ public sealed class WordMergerTests
         while (true)
         {
             var best = Enumerable.Range(0, Math.Max(0, symbols.Count - 1))
-                .Select(at => (Rank: merges.FindIndex(m => m.Left == symbols[at] && m.Right == symbols[at + 1]), At: at))
-                .Where(candidate => candidate.Rank >= 0)
+                .Select(at => (merges.FindIndex(m => (m.Left, m.Right) == (symbols[at], symbols[at + 1])), at))
+                .Where(candidate => candidate.Item1 >= 0)
                 .DefaultIfEmpty((-1, -1))
                 .Min();
             if (best.Item1 < 0)
