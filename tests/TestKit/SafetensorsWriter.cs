@@ -12,8 +12,8 @@ public static class SafetensorsWriter
     private static readonly JsonWriterOptions s_json = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     /// <summary>
-    /// Writes a valid file, the tensors in the order given, one after the other: no more than one entry's own buffers is
-    /// in memory at a time.
+    /// Writes a valid file, the tensors in the order given, one after the other: no more than one entry's own buffers
+    /// are in memory at a time.
     /// </summary>
     /// <exception cref="InvalidOperationException">An entry wrote more or fewer bytes than its shape has.</exception>
     public static void Write(

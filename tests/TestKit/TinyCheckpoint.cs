@@ -99,8 +99,11 @@ public static class TinyCheckpoint
 
         // 1 / sqrt(inputs) keeps the size of what goes through; norms and biases vary so that a lost one is noticed.
         IEnumerable<SafetensorsEntry> Linear(string name, int outputs, int inputs, bool bias) => bias
-            ? [Tensor($"{name}.weight", 0, 1 / Math.Sqrt(inputs), outputs, inputs), Tensor($"{name}.bias", 0, 0.1, outputs)]
-            : [Tensor($"{name}.weight", 0, 1 / Math.Sqrt(inputs), outputs, inputs)];
+            ? [Weight(name, outputs, inputs), Tensor($"{name}.bias", 0, 0.1, outputs)]
+            : [Weight(name, outputs, inputs)];
+
+        SafetensorsEntry Weight(string name, int outputs, int inputs) =>
+            Tensor($"{name}.weight", 0, 1 / Math.Sqrt(inputs), outputs, inputs);
 
         SafetensorsEntry Norm(string name) => Tensor($"{name}.weight", 1, 0.1, o.Hidden);
 

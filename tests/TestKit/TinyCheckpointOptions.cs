@@ -5,7 +5,7 @@ namespace TensorParallel.TestKit;
 /// <summary>The shape of a random Llama checkpoint. Names and meaning are config.json's.</summary>
 public sealed record TinyCheckpointOptions
 {
-    /// <summary>The shape of Llama 3.2 1B: 1.24 billion parameters, 2.5 GB in bf16. For benchmarks, not for tests.</summary>
+    /// <summary>The shape of Llama 3.2 1B: 1.24 billion parameters, 2.5 GB in bf16. For benchmarks.</summary>
     public static TinyCheckpointOptions OneBillion { get; } = new()
     {
         Layers = 16,
@@ -60,7 +60,7 @@ public sealed record TinyCheckpointOptions
 
     public double RopeTheta { get; init; } = 10_000;
 
-    /// <summary>For <see cref="TinyRope.Llama3"/>: small enough that scaled frequencies matter in short tests.</summary>
+    /// <summary>For <see cref="TinyRope.Llama3"/>: so small that scaled frequencies matter in short tests.</summary>
     public int OriginalMaxPositions { get; init; } = 64;
 
     public double RmsNormEps { get; init; } = 1e-5;
@@ -72,6 +72,8 @@ public sealed record TinyCheckpointOptions
 
     public int EosTokenId { get; init; } = 1;
 
-    /// <summary>The weights depend on the seed and the tensor's name only: not on shards, nor (but for rounding) on the dtype.</summary>
+    /// <summary>
+    /// The weights depend on it and on the tensor's name only: not on shards, nor (but for rounding) on the dtype.
+    /// </summary>
     public ulong Seed { get; init; } = 1;
 }

@@ -91,4 +91,22 @@ internal sealed class SamplingOptions
             command.Options.Add(option);
         }
     }
+
+    /// <summary>What was given; null means "not given". Values are judged where every request is.</summary>
+    public GenerateOptions Read(ParseResult result) => new()
+    {
+        MaxNewTokens = result.GetValue(_maxNewTokens),
+        MinNewTokens = result.GetValue(_minNewTokens),
+        Temperature = result.GetValue(_temperature),
+        TopK = result.GetValue(_topK),
+        TopP = result.GetValue(_topP),
+        MinP = result.GetValue(_minP),
+        RepetitionPenalty = result.GetValue(_repetitionPenalty),
+        PresencePenalty = result.GetValue(_presencePenalty),
+        FrequencyPenalty = result.GetValue(_frequencyPenalty),
+        Seed = result.GetValue(_seed),
+        Stop = result.GetValue(_stop) ?? [],
+        IgnoreEos = result.GetValue(_ignoreEos),
+        LogProbs = result.GetValue(_logprobs),
+    };
 }

@@ -76,7 +76,7 @@ internal sealed class Tokenizer
     /// <summary>Whether the id is an added token marked as special.</summary>
     public bool IsSpecial(int id) => _parts.Added.IsSpecial(id);
 
-    private string? TokenOf(int id) => _parts.Added.TokenOf(id) ?? _parts.Model.Vocabulary.TokenOf(id);
+    private string? TokenOf(int id) => _parts.Added.TextOf(id) ?? _parts.Model.Vocabulary.TokenOf(id);
 
     private void EncodeText(string raw, bool beginsInput, List<int> ids)
     {

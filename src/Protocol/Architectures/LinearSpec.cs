@@ -9,6 +9,11 @@ namespace TensorParallel.Protocol.Architectures;
 /// <param name="HasBias">Whether <c>{Name}.bias</c> of <c>[OutFeatures]</c> exists.</param>
 public sealed record LinearSpec(string Name, int InFeatures, int OutFeatures, bool HasBias)
 {
+    /// <summary>
+    /// Equal parts that the checkpoint stacks along the output rows: 2 for a fused gate‖up, 1 otherwise. Each is cut on its own.
+    /// </summary>
+    public int PackedParts { get; init; } = 1;
+
     /// <summary>Name of the weight tensor in the checkpoint.</summary>
     public string WeightName => Name + ".weight";
 

@@ -83,7 +83,7 @@ public sealed class Checkpoint
         return new Checkpoint(fullPath, null, FrozenDictionary<string, TensorInfo>.Empty, null);
     }
 
-    /// <summary>The tensor called <paramref name="name"/>, whose shape must be exactly <paramref name="shape"/>.</summary>
+    /// <summary>The tensor named <paramref name="name"/>; its shape must be exactly <paramref name="shape"/>.</summary>
     /// <exception cref="CheckpointException">No weights, no such tensor, or another shape.</exception>
     public TensorInfo Require(string name, params ReadOnlySpan<long> shape)
     {

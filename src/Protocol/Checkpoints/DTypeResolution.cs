@@ -16,7 +16,7 @@ public static class DTypeResolution
     /// <summary>The type for a folder.</summary>
     /// <returns><see cref="DType.F32"/>, <see cref="DType.BF16"/> or <see cref="DType.F16"/>.</returns>
     /// <exception cref="CheckpointException">
-    /// <paramref name="requested"/> is none of <see cref="Choices"/>, or "auto" leads to a type that cannot be computed in.
+    /// <paramref name="requested"/> is none of <see cref="Choices"/>, or "auto" leads to a type nothing computes in.
     /// </exception>
     public static DType Resolve(string requested, Checkpoint checkpoint) =>
         Resolve(requested, checkpoint.Config, checkpoint);
@@ -59,5 +59,6 @@ public static class DTypeResolution
         DTypes.TryParseHuggingFace(name, out var type) && s_computable.Contains(type)
             ? type
             : throw new CheckpointException(
-                $"{where} {Quote.Of(name)}, which nothing here computes in: choose --dtype float32, bfloat16 or float16.");
+                $"{where} {Quote.Of(name)}, which nothing here computes in: choose --dtype float32, bfloat16 or " +
+                "float16.");
 }

@@ -81,7 +81,7 @@ public static class DTypes
     public static int SizeInBits(this DType type) => s_byType[type].Bits;
 
     /// <summary>Bytes of one element.</summary>
-    /// <exception cref="InvalidOperationException">The type is packed (4 or 6 bits): see <see cref="SizeInBits"/>.</exception>
+    /// <exception cref="InvalidOperationException">A packed type of <see cref="SizeInBits"/> 4 or 6.</exception>
     public static int SizeInBytes(this DType type)
     {
         var bits = s_byType[type].Bits;

@@ -1,11 +1,13 @@
+using System.Globalization;
 using System.Text.Json;
 using System.Text.Unicode;
 
 namespace TensorParallel.Protocol.Checkpoints;
 
 /// <summary>
-/// Strict JSON: one object, no duplicate names, no comments, no trailing commas, no bytes that are not UTF-8, no escaped
-/// half of a surrogate pair. After <see cref="ParseObject"/> every string of the tree can be read without a surprise.
+/// Strict JSON: one object, no duplicate names, no comments, no trailing commas, no bytes that are not UTF-8, no
+/// escaped half of a surrogate pair. After <see cref="ParseObject"/> every string of the tree can be read without a
+/// surprise.
 /// </summary>
 internal static class JsonFile
 {
@@ -31,7 +33,7 @@ internal static class JsonFile
             json = new byte[length];
             ReadExactly(file, json, 0, path);
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or NotSupportedException)
         {
             throw Unreadable(path, e);
         }
@@ -59,7 +61,7 @@ internal static class JsonFile
         }
         catch (JsonException e)
         {
-            throw new CheckpointException($"{path}: not valid JSON: {OneLine(e.Message)}", e);
+            throw new CheckpointException($"{path}: not valid JSON{Place(e)}: {OneLine(e.Message)}.", e);
         }
     }
 
@@ -87,7 +89,8 @@ internal static class JsonFile
         FileNotFoundException or DirectoryNotFoundException => new($"{path}: no such file.", cause),
         UnauthorizedAccessException when Directory.Exists(path) => new($"{path}: a folder, not a file.", cause),
         UnauthorizedAccessException => new($"{path}: no permission to read the file.", cause),
-        _ => new($"{path}: cannot be read: {OneLine(cause.Message)}", cause),
+        NotSupportedException => new($"{path}: a pipe or a device, not a file.", cause),
+        _ => new($"{path}: cannot be read: {OneLine(cause.Message)}.", cause),
     };
 
     // The reader unescapes lazily and then fails with InvalidOperationException on "\ud800" alone, so look at once.
@@ -107,11 +110,20 @@ internal static class JsonFile
             }
             catch (InvalidOperationException e)
             {
-                throw new JsonException($"The string at byte {reader.TokenStartIndex} holds half a surrogate pair.", e);
+                throw new JsonException($"The string at byte {reader.TokenStartIndex} holds half a surrogate pair", e);
             }
         }
     }
 
-    private static string OneLine(string message) =>
-        Quote.Of(message)[1..^1];
+    private static string Place(JsonException e) => e is { LineNumber: { } line, BytePositionInLine: { } position }
+        ? string.Create(CultureInfo.InvariantCulture, $" at line {line + 1}, byte {position + 1}")
+        : "";
+
+    // The runtime's messages are sentences with the place in a form of their own at the end: ours is one sentence.
+    private static string OneLine(string message)
+    {
+        var place = message.IndexOf(" LineNumber:", StringComparison.Ordinal);
+        var text = (place < 0 ? message : message[..place]).TrimEnd('.').Replace(". ", "; ", StringComparison.Ordinal);
+        return Quote.Of(text)[1..^1];
+    }
 }

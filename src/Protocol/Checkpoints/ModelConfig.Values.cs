@@ -118,8 +118,8 @@ public sealed partial class ModelConfig
 
     private double Positive(string key, double number) => number > 0
         ? number
-        : throw new CheckpointException(
-            string.Create(CultureInfo.InvariantCulture, $"{Path}: \"{_prefix}{key}\" is {number}, but it must be above 0."));
+        : throw new CheckpointException(string.Create(
+            CultureInfo.InvariantCulture, $"{Path}: \"{_prefix}{key}\" is {number}, but it must be above 0."));
 
     private CheckpointException Missing(string key) => new($"{Path}: \"{_prefix}{key}\" is missing.");
 

@@ -12,10 +12,12 @@ internal static class Quote
 
     public static string Of(string text)
     {
+        // Never end on half a surrogate pair: such a string cannot be sent on as UTF-8.
+        var length = Math.Min(text.Length, MaxChars);
+        length -= length < text.Length && char.IsHighSurrogate(text[length - 1]) ? 1 : 0;
         var shown = new StringBuilder("\"", MaxChars + 8);
-        foreach (var c in text.AsSpan(0, Math.Min(text.Length, MaxChars)))
+        foreach (var c in text.AsSpan(0, length))
         {
-            // Surrogates are kept: cutting between the halves of a pair only spoils the last sign shown.
             shown.Append(char.IsControl(c) || c is '\u2028' or '\u2029' ? '\uFFFD' : c);
         }
 

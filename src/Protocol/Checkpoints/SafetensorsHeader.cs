@@ -5,8 +5,8 @@ using System.Text.Json;
 namespace TensorParallel.Protocol.Checkpoints;
 
 /// <summary>
-/// The header of one safetensors file, completely validated: when <see cref="Read"/> returns, the tensors cover the data
-/// part exactly once and every byte range may be read blindly. Immutable.
+/// The header of one safetensors file, completely validated: when <see cref="Read"/> returns, the tensors cover the
+/// data part exactly once and every byte range may be read blindly. Immutable.
 /// </summary>
 /// <remarks>
 /// Layout: 8 bytes little-endian header length H, H bytes of JSON (padded with spaces), data. A tensor with
@@ -40,8 +40,10 @@ public sealed class SafetensorsHeader
     /// <summary>The free-form <c>__metadata__</c>; empty when there is none.</summary>
     public IReadOnlyDictionary<string, string> Metadata { get; }
 
-    /// <summary>Reads and checks the header; the data part is not touched. Allocates a small multiple of the header.</summary>
-    /// <exception cref="CheckpointException">Whatever is wrong, with the file and, where there is one, the tensor.</exception>
+    /// <summary>
+    /// Reads and checks the header; the data part is not touched. Allocates a small multiple of the header.
+    /// </summary>
+    /// <exception cref="CheckpointException">Whatever is wrong, with the file and any tensor.</exception>
     public static SafetensorsHeader Read(string path)
     {
         var fullPath = System.IO.Path.GetFullPath(path);
@@ -53,7 +55,7 @@ public sealed class SafetensorsHeader
             JsonFile.ReadExactly(file, json, LengthBytes, fullPath);
             return Parse(json, fileBytes, fullPath);
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or NotSupportedException)
         {
             throw JsonFile.Unreadable(fullPath, e);
         }

@@ -4,8 +4,8 @@ using System.Text.Json;
 namespace TensorParallel.Protocol.Checkpoints;
 
 /// <summary>
-/// <c>model.safetensors.index.json</c>: which shard holds which tensor. Only <c>weight_map</c> counts: what a shard holds
-/// beyond it is not part of the checkpoint. Immutable.
+/// <c>model.safetensors.index.json</c>: which shard holds which tensor. Only <c>weight_map</c> counts: what a shard
+/// holds beyond it is not part of the checkpoint. Immutable.
 /// </summary>
 public sealed class SafetensorsIndex
 {

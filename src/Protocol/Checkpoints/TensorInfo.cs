@@ -13,6 +13,6 @@ namespace TensorParallel.Protocol.Checkpoints;
 public sealed record TensorInfo(
     string Name, DType DType, IReadOnlyList<long> Shape, string File, long Offset, long Bytes)
 {
-    /// <summary>Product of the sizes: 1 for a scalar. Never overflows, because the header check has multiplied it.</summary>
+    /// <summary>Product of the sizes: 1 for a scalar. Cannot overflow: the header check has multiplied it.</summary>
     public long ElementCount => Shape.Aggregate(1L, (product, size) => product * size);
 }

@@ -20,4 +20,17 @@ public sealed record ExecutionPlan(
     DType DType,
     StepLimits Limits,
     IReadOnlyList<RankPlan> Ranks,
-    IReadOnlyList<string> Notes);
+    IReadOnlyList<string> Notes)
+{
+    /// <summary>
+    /// Rows or columns of a tensor on each rank, in rank order: what an all-gather of its output joins. 0 where a rank does not hold it.
+    /// </summary>
+    /// <exception cref="ArgumentException">A rank holds the tensor whole, so that there is nothing to join.</exception>
+    public IReadOnlyList<int> CutLengths(string tensorName) => [.. Ranks.Select(rank =>
+    {
+        var slice = rank.Tensors.FirstOrDefault(slice => slice.Name == tensorName);
+        return slice is { Dim: null }
+            ? throw new ArgumentException($"Rank {rank.Rank} holds {tensorName} whole.", nameof(tensorName))
+            : slice?.Ranges.Sum(range => range.Length) ?? 0;
+    })];
+}

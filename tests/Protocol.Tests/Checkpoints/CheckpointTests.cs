@@ -17,6 +17,7 @@ public sealed class CheckpointTests : IDisposable
 
         Assert.Equal("llama", checkpoint.Config.ModelType);
         Assert.Equal(["LlamaForCausalLM"], checkpoint.Config.Architectures);
+        Assert.Equal(RepositoryPaths.DemoModel, checkpoint.Folder);
         Assert.True(checkpoint.HasWeights);
         Assert.Equal([1], checkpoint.GenerationConfig.EosTokenIds);
         var embedding = checkpoint.Require("model.embed_tokens.weight", 4096, 256);
@@ -39,12 +40,63 @@ public sealed class CheckpointTests : IDisposable
     }
 
     [Fact]
-    public void TinyCheckpoint_Opens()
+    public void Open_NeedsAFolderWithAConfiguration()
     {
-        var checkpoint = Checkpoint.Open(TinyCheckpoint.Write(_folder.Path));
+        var nowhere = _folder.File("nowhere");
 
-        Assert.Equal(21, checkpoint.Tensors.Count);
-        checkpoint.Require("lm_head.weight", 256, 64);
-        checkpoint.Require("model.layers.1.self_attn.k_proj.weight", 64, 64);
+        Sentence.AssertThrown(() => Checkpoint.Open(nowhere), nowhere, "no such model folder");
+        Sentence.AssertThrown(() => Checkpoint.Open(_folder.Path), _folder.Path, "it has no config.json");
+    }
+
+    [Fact]
+    public void Open_WithoutWeights_IsEnoughForSizes()
+    {
+        File.WriteAllText(_folder.File("config.json"), """{"model_type": "llama"}""");
+
+        var checkpoint = Checkpoint.Open(_folder.Path);
+
+        Assert.False(checkpoint.HasWeights);
+        Assert.Empty(checkpoint.Tensors);
+        Assert.Equal(0, checkpoint.TotalBytes);
+        Sentence.AssertThrown(
+            () => checkpoint.Require("w", 1), _folder.Path, "tensor \"w\"", "neither model.safetensors nor");
+    }
+
+    [Fact]
+    public void Open_PrefersTheSingleFile()
+    {
+        TinyCheckpoint.Write(_folder.Path);
+        File.WriteAllText(_folder.File(Checkpoint.IndexFileName), "not even JSON");
+
+        Assert.Equal(21, Checkpoint.Open(_folder.Path).Tensors.Count);
+    }
+
+    [Fact]
+    public void Open_ReportsABrokenConfiguration()
+    {
+        TinyCheckpoint.Write(_folder.Path);
+        File.WriteAllText(_folder.File("config.json"), "{");
+
+        Sentence.AssertThrown(() => Checkpoint.Open(_folder.Path), _folder.File("config.json"), "not valid JSON");
+    }
+
+    [Fact]
+    public void Require_NamesTensorFileAndBothShapes()
+    {
+        var checkpoint = Checkpoint.Open(TinyCheckpoint.Write(_folder.Path, new() { Shards = 3 }));
+
+        var tensor = checkpoint.Require("lm_head.weight", 256, 64);
+        Assert.Equal(_folder.File("model-00003-of-00003.safetensors"), tensor.File);
+        Sentence.AssertThrown(
+            () => checkpoint.Require("lm_head.weight", 256, 65),
+            tensor.File,
+            "tensor \"lm_head.weight\" has shape [256, 64]",
+            "[256, 65]");
+        Sentence.AssertThrown(() => checkpoint.Require("lm_head.weight", 256 * 64), "[256, 64]", "[16384]");
+        Sentence.AssertThrown(() => checkpoint.Require("lm_head.weight"), "[256, 64]", "asks for []");
+        Sentence.AssertThrown(
+            () => checkpoint.Require("lm_head.bias", 256),
+            _folder.File(Checkpoint.IndexFileName),
+            "tensor \"lm_head.bias\" of shape [256] is missing");
     }
 }

@@ -33,7 +33,7 @@ const pools = [
   () => 'abcdefghijklmnopqrstuvwxyzABCXYZ', () => '    ', () => '\n\r\t ', () => '0123456789', () => '.,;:!?\'"()[]{}<>|/\\-_=+*&^%$#@~`',
   () => 'äöüßéèñçøåÄÖÜ', () => 'абвгдежЯЮ', () => '日本語中文한국', () => 'אבגדهوزैिท', () => '\u0301\u0308\u0323\u200d\ufe0f\u00a0',
 ];
-const pieces = ['the', ' the', ' and', "'s", "'LL", ' 123', '4567', '\n\n', '   ', '😀', '👩‍👧', '𝒳', '𠀀', '<|eot_id|>', '<|end_of_text|>', '</s>', '<unk>', '<think>', '<|im_end|>', ' ▁', '▁x', '\r\n', ' {', '();', '\u{1f3fd}', 'ſ', 'ing', 'XML', '\u0000', '\ufeff'];
+const pieces = ['<left>', ' <right> ', ' <both>  ', 'ABC', ' XYZ', 'end', 'beginning', '<gap>', 'the', ' the', ' and', "'s", "'LL", ' 123', '4567', '\n\n', '   ', '😀', '👩‍👧', '𝒳', '𠀀', '<|eot_id|>', '<|end_of_text|>', '</s>', '<unk>', '<think>', '<|im_end|>', ' ▁', '▁x', '\r\n', ' {', '();', '\u{1f3fd}', 'ſ', 'ing', 'XML', '\u0000', '\ufeff'];
 
 function randomString(rng) {
   let text = '';

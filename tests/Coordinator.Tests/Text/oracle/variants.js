@@ -14,6 +14,7 @@ const ofByteLevel = {
   normalizers: (j) => {
     j.normalizer = { type: 'Sequence', normalizers: [{ type: 'NFKD' }, { type: 'Lowercase' }, { type: 'Replace', pattern: { Regex: 'o+' }, content: '0' }, { type: 'Strip', strip_left: true, strip_right: true }] };
   },
+  lowercase: (j) => { j.normalizer = { type: 'Lowercase' }; },
   nfkc: (j) => { j.normalizer = { type: 'NFKC' }; },
   nfd: (j) => { j.normalizer = { type: 'NFD' }; },
   digits: (j) => { j.pre_tokenizer = { type: 'Sequence', pretokenizers: [{ type: 'Digits', individual_digits: true }, byteLevel({ use_regex: true })] }; },
@@ -26,6 +27,10 @@ const ofByteLevel = {
     added(j, 'end', { single_word: true });
     added(j, 'the', { normalized: true });
     added(j, 'ABC', { normalized: true, single_word: true, lstrip: true });
+    added(j, 'XYZ', { normalized: true, special: true });
+    j.nextId += 50;
+    added(j, '<gap>', { special: true });
+    added(j, '<both>', { lstrip: false, rstrip: true });
     j.normalizer = { type: 'Lowercase' };
   },
   template: (j) => {

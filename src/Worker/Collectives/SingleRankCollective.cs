@@ -1,0 +1,54 @@
+using TensorParallel.Protocol.Checkpoints;
+using TensorParallel.Worker.Devices;
+
+namespace TensorParallel.Worker.Collectives;
+
+/// <summary>
+/// The group of one rank: sums and broadcasts are already there, a gather is a copy. Needs no shared memory, and nobody waits.
+/// </summary>
+internal sealed class SingleRankCollective(IDevice device) : ICollective
+{
+    public string Name => "single-rank";
+
+    public int Rank => 0;
+
+    public int Size => 1;
+
+    public void AllReduceSum(Tensor x) => GroupCalls.CheckSummable(x);
+
+    public void AllGatherColumns(Tensor part, Tensor whole, IReadOnlyList<int> columns)
+    {
+        GroupCalls.CheckGather(part, whole, columns, 0, 1);
+        if (part.Address == whole.Address && part.RowStride == whole.RowStride)
+        {
+            return;
+        }
+
+        // Copies by way of the host, so that it works for any device.
+        var element = part.DType.SizeInBytes();
+        var row = new byte[part.Columns * element];
+        for (var r = 0; r < part.Rows; r++)
+        {
+            device.CopyToHost(part.Buffer, part.OffsetBytes + ((long)r * part.RowStride * element), row);
+            device.CopyToDevice(row, whole.Buffer, whole.OffsetBytes + ((long)r * whole.RowStride * element));
+        }
+    }
+
+    public void Broadcast(Tensor x, int root)
+    {
+        GroupCalls.CheckPeer(root, 1, nameof(root));
+        GroupCalls.CheckBounds(x, nameof(x));
+    }
+
+    public void Send(Tensor x, int peer) => throw GroupCalls.NoSuchPeer(peer, 1);
+
+    public void Receive(Tensor x, int peer) => throw GroupCalls.NoSuchPeer(peer, 1);
+
+    public void Barrier()
+    {
+    }
+
+    public void Dispose()
+    {
+    }
+}
