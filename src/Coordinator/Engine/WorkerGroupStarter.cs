@@ -36,7 +36,7 @@ internal sealed partial class WorkerGroupStarter(
             {
                 return await factory.StartAsync(cancellationToken);
             }
-            catch (Exception exception) when (!cancellationToken.IsCancellationRequested)
+            catch (Exception exception) when (exception is not OperationCanceledException || !cancellationToken.IsCancellationRequested)
             {
                 Log.StartFailed(logger, start, options.RestartAttempts, exception);
                 reason = exception;

@@ -102,13 +102,23 @@ internal sealed class FakeWorkerGroup : IWorkerGroup
     private async Task AnswerAsync(Task previous, StepBatch batch, StepResult result)
     {
         await previous;
-        await _pace(batch);
+        var pace = _pace(batch);
+        await pace.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         lock (_lock)
         {
-            if (_pending.Count > 0 && _pending[0].Batch == batch)
+            if (_pending.Count == 0 || _pending[0].Batch != batch)
             {
-                var answer = _pending[0].Answer;
-                _pending.RemoveAt(0);
+                return;
+            }
+
+            var answer = _pending[0].Answer;
+            _pending.RemoveAt(0);
+            if (pace.Exception?.InnerException is { } failure)
+            {
+                answer.SetException(failure);
+            }
+            else
+            {
                 answer.SetResult(result);
             }
         }
@@ -130,7 +140,7 @@ internal sealed class FakeWorkerGroup : IWorkerGroup
             if (_slots.TryGetValue(entry.Slot, out var old))
             {
                 CheckUnused(old, $"slot {entry.Slot}");
-                old.Blocks.Where(block => _blockOwners[block] == old).ToList().ForEach(block => _blockOwners.Remove(block));
+                old.Blocks.Where(block => IsOwner(block, old)).ToList().ForEach(block => _blockOwners.Remove(block));
             }
 
             _slots[entry.Slot] = new FakeSlot(start);
@@ -142,7 +152,7 @@ internal sealed class FakeWorkerGroup : IWorkerGroup
             TakeBlock(block, slot);
         }
 
-        Check(slot.Blocks.TrueForAll(block => _blockOwners[block] == slot), $"slot {entry.Slot} goes on without its blocks");
+        Check(slot.Blocks.TrueForAll(block => IsOwner(block, slot)), $"slot {entry.Slot} goes on without its blocks");
         Check(entry.Position == slot.ComputedRows, $"position {entry.Position} after {slot.ComputedRows} rows");
         Check(entry.Tokens.Count > 0 == slot.ComputedRows < slot.Start.PromptTokens, "prompt rows and continued rows are mixed up");
         slot.History.AddRange(entry.Tokens);
@@ -166,6 +176,8 @@ internal sealed class FakeWorkerGroup : IWorkerGroup
         slot.Blocks.Add(block);
     }
 
+    private bool IsOwner(int block, FakeSlot slot) => _blockOwners.TryGetValue(block, out var owner) && owner == slot;
+
     private void CheckUnused(FakeSlot owner, string what) => Check(
         !_pending.Exists(pending => pending.Slots.Contains(owner)), $"{what} is reused while a step in flight uses it");
 
@@ -174,7 +186,8 @@ internal sealed class FakeWorkerGroup : IWorkerGroup
         var sampling = slot.Start.Sampling;
         var id = FakeModel.Next(slot.History, slot.Generated, sampling);
         slot.History.Add(id);
-        var best = Enumerable.Range(0, sampling.LogProbs).Select(rank => new TokenLogProb((id + rank) % FakeModel.VocabularySize, -1f - rank));
+        var best = Enumerable.Range(0, sampling.LogProbs)
+            .Select(rank => new TokenLogProb((id + rank) % FakeModel.VocabularySize, -1f - rank));
         return new SampledToken(number, id, sampling.LogProbs > 0 ? -1f : null, [.. best]);
     }
 

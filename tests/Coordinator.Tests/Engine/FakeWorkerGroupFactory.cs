@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Threading.Channels;
 using TensorParallel.Coordinator.Workers;
 
@@ -7,10 +8,11 @@ namespace TensorParallel.Coordinator.Tests.Engine;
 internal sealed class FakeWorkerGroupFactory(Func<int, FakeWorkerGroup> make) : IWorkerGroupFactory
 {
     private readonly Channel<FakeWorkerGroup> _started = Channel.CreateUnbounded<FakeWorkerGroup>();
+    private ImmutableList<FakeWorkerGroup> _groups = [];
     private int _starts;
 
     /// <summary>Groups started so far, in order.</summary>
-    public List<FakeWorkerGroup> Groups { get; } = [];
+    public ImmutableList<FakeWorkerGroup> Groups => Volatile.Read(ref _groups);
 
     /// <summary>Starts tried, failed ones too.</summary>
     public int Starts => Volatile.Read(ref _starts);
@@ -22,7 +24,7 @@ internal sealed class FakeWorkerGroupFactory(Func<int, FakeWorkerGroup> make) : 
     {
         cancellationToken.ThrowIfCancellationRequested();
         var group = make(Interlocked.Increment(ref _starts));
-        Groups.Add(group);
+        Volatile.Write(ref _groups, _groups.Add(group));
         _started.Writer.TryWrite(group);
         return Task.FromResult<IWorkerGroup>(group);
     }

@@ -48,7 +48,7 @@ public sealed class WorkerLossTests
     {
         await using var fixture = new EngineFixture(
             start => start == 1
-                ? new FakeWorkerGroup(EngineFixture.Limits, _ => throw new InvalidDataException("a torn answer"))
+                ? new FakeWorkerGroup(EngineFixture.Limits, _ => Task.FromException(new InvalidDataException("a torn answer")))
                 : EngineFixture.Unpaced(start));
         await fixture.StartAsync();
         var broken = await fixture.RunAsync(EngineFixture.Request(4, 20));
