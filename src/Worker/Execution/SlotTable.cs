@@ -17,6 +17,9 @@ internal sealed class SlotTable(StepLimits limits, int vocabularySize)
     /// <summary>Most blocks of one sequence.</summary>
     public int MaxBlocks { get; } = (limits.MaxContextTokens + limits.KvBlockTokens - 1) / limits.KvBlockTokens;
 
+    /// <summary>Number of slots.</summary>
+    public int Count => _slots.Length;
+
     /// <summary>The sequence in a slot.</summary>
     public SequenceSlot this[int slot] => _slots[slot];
 

@@ -14,11 +14,11 @@ internal sealed class PlanSlices(ExecutionPlan plan, int rank)
     /// <summary>What this rank holds of a tensor; throws <see cref="PlanException"/> when it holds none of it.</summary>
     public TensorSlice this[string name] => _byRank[rank].TryGetValue(name, out var slice)
         ? slice
-        : throw new PlanException([$"The plan gives rank {rank} no part of \"{name}\", which it needs: make the plan anew."]);
+        : throw new PlanException($"The plan gives rank {rank} no part of \"{name}\", which it needs: make the plan anew.");
 
     /// <summary>The style of a slice.</summary>
     public static TpStyle StyleOf(TensorSlice slice) => TpStyleCatalog.Find(slice.Style)
-        ?? throw new PlanException([$"\"{slice.Name}\" has the style \"{slice.Style}\", which this worker does not know."]);
+        ?? throw new PlanException($"\"{slice.Name}\" has the style \"{slice.Style}\", which this worker does not know.");
 
     /// <summary>
     /// The rows or columns of a tensor that each rank holds, which must follow one another without gap or overlap and make up
