@@ -40,6 +40,12 @@ internal sealed class WorkerHubHost : IAsyncDisposable
         }
     }
 
+    /// <summary>
+    /// Removes the socket's path; the streams that exist live on. Called when every rank is in: then nobody can join any more,
+    /// and a coordinator that is killed leaves no file behind.
+    /// </summary>
+    public void CloseDoor() => _folder.Dispose();
+
     /// <summary>Ends all streams, stops listening, removes the socket.</summary>
     public async ValueTask DisposeAsync()
     {

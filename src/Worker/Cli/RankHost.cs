@@ -31,7 +31,8 @@ internal static class RankHost
         builder.Services.AddSingleton<SessionService>();
         builder.Services.AddHostedService(services => services.GetRequiredService<SessionService>());
         using var host = builder.Build();
-        await host.RunAsync();
-        return host.Services.GetRequiredService<SessionService>().ExitCode;
+        var session = host.Services.GetRequiredService<SessionService>();
+        await host.RunAsync(); // disposes the services
+        return session.ExitCode;
     }
 }
