@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Text.Json;
 using Spectre.Console;
 using TensorParallel.Coordinator.Comparison;
+using TensorParallel.Coordinator.Engine;
 using TensorParallel.Coordinator.Hosting;
 using TensorParallel.Protocol.Checkpoints;
 using TensorParallel.Protocol.Generation;
@@ -49,7 +50,7 @@ internal sealed class CompareCommand
         command.Options.Add(_repetitions);
         command.Options.Add(_output);
         command.Options.Add(_json);
-        command.SetAction((result, token) => CommandGuard.RunAsync(stop => RunAsync(result, stop), token));
+        command.SetAction((result, _) => CommandGuard.RunAsync(signals => RunAsync(result, signals.Stopping)));
         return command;
     }
 

@@ -27,7 +27,7 @@ internal sealed class GenerateCommand
         _sampling.AddTo(command);
         _model.AddTo(command);
         command.Options.Add(_json);
-        command.SetAction((result, token) => CommandGuard.RunAsync(stop => RunAsync(result, stop), token));
+        command.SetAction((result, _) => CommandGuard.RunAsync(signals => RunAsync(result, signals.Stopping)));
         return command;
     }
 

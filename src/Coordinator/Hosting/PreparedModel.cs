@@ -1,3 +1,4 @@
+using TensorParallel.Coordinator.Engine;
 using TensorParallel.Coordinator.Planning;
 using TensorParallel.Coordinator.Text;
 using TensorParallel.Protocol.Architectures;
@@ -17,6 +18,10 @@ internal sealed record PreparedModel(
     string Name, string Folder, ModelSpec Spec, GenerationConfig Generation, ExecutionPlan Plan, Tokenizer? Tokenizer)
 {
     private const string TokenizerFileName = "tokenizer.json";
+
+    /// <summary>Makes and checks requests for this model.</summary>
+    public GenerateRequestFactory Requests { get; } =
+        new(Tokenizer, Spec.VocabularySize, Plan.Limits.MaxContextTokens, Generation.EosTokenIds);
 
     /// <summary>Reads configuration and headers, checks them, selects the devices and plans.</summary>
     /// <param name="arguments">What the user asked.</param>
