@@ -1,4 +1,5 @@
 using System.CommandLine;
+using TensorParallel.Coordinator.Engine;
 
 namespace TensorParallel.Coordinator.Cli;
 
