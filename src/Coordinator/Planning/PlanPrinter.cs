@@ -144,7 +144,7 @@ internal sealed class PlanPrinter(IAnsiConsole console)
         foreach (var column in columns)
         {
             var gap = column == columns[^1] ? 0 : 1;
-            table.AddColumn(new TableColumn(new Text(column)) { Padding = new Padding(0, 0, gap, 0) });
+            table.AddColumn(new TableColumn(new Spectre.Console.Text(column)) { Padding = new Padding(0, 0, gap, 0) });
         }
 
         return table;
@@ -152,7 +152,7 @@ internal sealed class PlanPrinter(IAnsiConsole console)
 
     // Text, not markup: names come from files.
     private static void Add(Table table, params IEnumerable<string> cells) =>
-        table.AddRow(cells.Select(cell => (IRenderable)new Text(cell)));
+        table.AddRow(cells.Select(cell => (IRenderable)new Spectre.Console.Text(cell)));
 
     private static string Number(int value) => value.ToString(CultureInfo.InvariantCulture);
 }
