@@ -70,7 +70,7 @@ internal static class GroupRun
             using var collective = size > 1
                 ? (rank == 0 ? backend : new SharedMemoryBackend()).Join(blob, rank, size, device, RankThreads.Timeout)
                 : new SingleRankCollective(device);
-            body(new RankContext(rank, size, device, ops, collective), device);
+            body(new RankContext(rank, size, device, ops, new CpuSamplingOps(), collective), device);
         });
         if (failures.OfType<Exception>().ToList() is { Count: > 0 } thrown)
         {
