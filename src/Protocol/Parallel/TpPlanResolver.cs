@@ -37,7 +37,7 @@ internal sealed class TpPlanResolver
         NoteUnnamed();
         ReportUnused(tensors);
         var obstacles = _hasUnknownStyles ? [] : TpDataflow.Obstacles(_spec, _styles);
-        return new(_plan.Source, _styles, _notes, _problems, obstacles);
+        return new(_plan.Source, _styles, _notes, [.. _problems.Distinct()], obstacles);
     }
 
     // The weight decides; a bias follows it, and may not be told otherwise.
