@@ -3,7 +3,9 @@ using TensorParallel.Protocol.Parallel;
 
 namespace TensorParallel.Coordinator.Planning;
 
-/// <summary>Sentences that explain what looks odd in a tensor-parallel plan: uneven cuts, key/value heads on several ranks.</summary>
+/// <summary>
+/// Sentences that explain what looks odd in a tensor-parallel plan: uneven cuts, key/value heads on several ranks.
+/// </summary>
 internal static class TensorParallelNotes
 {
     /// <summary>One sentence a fact; blocks that share it share the sentence.</summary>
@@ -11,7 +13,8 @@ internal static class TensorParallelNotes
     {
         var blocks = spec.Blocks.SelectMany(block => OfBlock(plan, block, ranks));
         var tied = spec.TieWordEmbeddings && plan[spec.OutputHead].WeightDim == 0
-            ? new[] { $"{spec.OutputHead.Name} is the table of {spec.Embedding.Name}: one copy, cut by vocabulary, serves both ends." }
+            ? new[] { $"{spec.OutputHead.Name} is the table of {spec.Embedding.Name}: one copy, cut by vocabulary, " +
+                "serves both ends." }
             : [];
         var vocabulary = plan[spec.Embedding].WeightDim == 0 || plan[spec.OutputHead].WeightDim == 0
             ? OfWidth("tokens of the vocabulary", spec.VocabularySize, ranks)
@@ -54,7 +57,8 @@ internal static class TensorParallelNotes
         if (held > attention.NumKeyValueHeads)
         {
             var lists = Enumerable.Range(0, ranks).Select(rank => Text(heads.KeyValueHeads(rank)));
-            yield return $"Key/value heads stand on every rank whose query heads read them: {string.Join("; ", lists)} " +
+            yield return $"Key/value heads stand on every rank whose query heads read them: " +
+                $"{string.Join("; ", lists)} " +
                 $"({held} held for {attention.NumKeyValueHeads}).";
         }
     }

@@ -119,7 +119,8 @@ public sealed class TensorParallelPlanTests
             foreach (var range in slices.Select(slice => Assert.Single(slice.Ranges)))
             {
                 var mayOverlap = tensor.Name.Contains("k_proj") || tensor.Name.Contains("v_proj");
-                Assert.True(mayOverlap ? range.Start <= end : range.Start == end, $"{tensor.Name}: {range} after {end}");
+                Assert.True(mayOverlap ? range.Start <= end : range.Start == end, $"{tensor.Name}: {range} after " +
+                    $"{end}");
                 Assert.True(range.End > range.Start);
                 end = range.End;
             }
