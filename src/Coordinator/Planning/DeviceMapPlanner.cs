@@ -53,15 +53,14 @@ internal sealed class DeviceMapPlanner
         {
             notes.Add(
                 $"{_spec.OutputHead.Name} is the table of {_spec.Embedding.Name}: rank 0 and rank {_headStage} each " +
-                    "hold a copy.");
+                "hold a copy.");
         }
 
         if (_headStage < _request.Devices.Count - 1)
         {
             notes.Add(
                 $"{_spec.Blocks.Count} layers fill {_spec.Blocks.Count} of {_request.Devices.Count} ranks; rank " +
-                    $"{_headStage} holds " +
-                "norm and head, those after it nothing.");
+                $"{_headStage} holds norm and head, those after it nothing.");
         }
 
         return notes;

@@ -84,8 +84,7 @@ internal static class LimitsPlanner
         {
             throw new PlanException(
                 $"{wanted} KV blocks are asked for, but one context of {limits.MaxContextTokens} tokens takes " +
-                    $"{oneContext}; ask for " +
-                "more blocks or for shorter contexts.");
+                $"{oneContext}; ask for more blocks or for shorter contexts.");
         }
 
         var problems = new List<string>();
@@ -128,7 +127,6 @@ internal static class LimitsPlanner
     private static string TooSmall(PlanDevice device, RankPlan rank, long kvBytes) =>
         $"Rank {rank.Rank} ({device.Name}) needs {ByteText.Of(rank.WeightBytes)} for weights, " +
         $"{ByteText.Of(rank.WorkspaceBytes)} for activations and {ByteText.Of(kvBytes)} for the KV cache, but nine " +
-        "tenths of its memory " +
-        $"are {ByteText.Of((long)(device.MemoryBytes!.Value * UsableMemory))}; use more devices, a smaller dtype or " +
-        "a shorter context.";
+        $"tenths of its memory are {ByteText.Of((long)(device.MemoryBytes!.Value * UsableMemory))}; use more " +
+        "devices, a smaller dtype or a shorter context.";
 }

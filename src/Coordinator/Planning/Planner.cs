@@ -27,7 +27,7 @@ internal static class Planner
         {
             return DeviceMap(request, [
                 $"The architecture {request.Spec.ModelType} has no tensor-parallel plan of its own; give one with " +
-                    "--tp-plan."]);
+                "--tp-plan."]);
         }
 
         var resolved = tpPlan.ResolveFor(request.Spec);
@@ -89,8 +89,8 @@ internal static class Planner
 
         if (devices.GroupBy(device => device.Name).FirstOrDefault(group => group.Count() > 1) is { } twice)
         {
-            throw new PlanException($"The device {twice.Key} is given {twice.Count()} times; each rank needs one of " +
-                "its own.");
+            throw new PlanException(
+                $"The device {twice.Key} is given {twice.Count()} times; each rank needs one of its own.");
         }
     }
 

@@ -114,8 +114,7 @@ public static class ModelSpecTensors
         return tensor.DType is DType.F32 or DType.BF16 or DType.F16
             ? null
             : $"{tensor.File}: tensor {Quote.Of(tensor.Name)} is of dtype {tensor.DType.SafetensorsName()}, but only " +
-                "F32, " +
-              "BF16 and F16 weights can be loaded.";
+                "F32, BF16 and F16 weights can be loaded.";
     }
 
     private static string Text(List<string> problems) => string.Join(

@@ -24,8 +24,7 @@ internal sealed class LayerProblems(int layers)
     }
 
     /// <summary>
-    /// In the order of their first occurrence. Example: "layers.*.self_attn.o_proj: …", "layers.{0, 2–5}.mlp.down_proj:
-    /// …".
+    /// In the order of their first occurrence, for example "layers.{0, 2–5}.mlp.down_proj: …".
     /// </summary>
     public IReadOnlyList<string> Sentences() => [.. _order.Select(problem =>
         _layers.TryGetValue(problem, out var where)

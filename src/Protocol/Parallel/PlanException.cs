@@ -17,6 +17,7 @@ public sealed class PlanException : Exception
 
     private static string Text(IReadOnlyList<string> problems) => problems.Count == 1
         ? problems[0]
-        : string.Join(Environment.NewLine, problems.Select(p => $"- {p}").Prepend($"{problems.Count} problems with " +
-            "the plan:"));
+        : string.Join(
+            Environment.NewLine,
+            problems.Select(problem => $"- {problem}").Prepend($"{problems.Count} problems with the plan:"));
 }

@@ -18,7 +18,7 @@ internal static class TpPlanReader
         {
             throw new PlanException(
                 $"The tp plan {Quote.Of(text)} is neither \"auto\", nor an inline JSON object, nor a file that " +
-                    "exists.");
+                "exists.");
         }
 
         var source = isInline ? "inline" : Path.GetFullPath(trimmed);
@@ -79,15 +79,14 @@ internal static class TpPlanReader
             {
                 problems.Add(
                     $"{Quote.Of(property.Name)}: {Quote.Of(property.Value.GetRawText())} is not a style name in " +
-                        "quotes; " +
-                    $"known are: {string.Join(", ", TpStyleCatalog.Names)}.");
+                    $"quotes; known are: {string.Join(", ", TpStyleCatalog.Names)}.");
             }
         }
 
         if (entries.Count > MaxRules)
         {
-            throw new PlanException($"The tp plan has {entries.Count} keys, more than the {MaxRules} allowed; use * " +
-                "for layers.");
+            throw new PlanException(
+                $"The tp plan has {entries.Count} keys, more than the {MaxRules} allowed; use * for layers.");
         }
 
         var plan = FromEntries(source, entries);

@@ -51,7 +51,7 @@ internal sealed class TpPlanResolver
             {
                 _problems.Add(
                     $"{Quote.Of(rule.Key.Text)}: {TpKey.Generalize(bias)} must be cut as its weight is; leave the " +
-                        "key out.");
+                    "key out.");
             }
         }
 
@@ -110,7 +110,7 @@ internal sealed class TpPlanResolver
             _styles[embedding] = TpStyleCatalog.EmbeddingRowwise;
             _notes.Add(
                 $"{embedding} is the table of {head} too, so it is cut by vocabulary " +
-                    $"({TpStyleCatalog.EmbeddingRowwise.Name}).");
+                $"({TpStyleCatalog.EmbeddingRowwise.Name}).");
         }
 
         _styles[head] = headStyle;

@@ -9,8 +9,7 @@ public sealed class FallbackTests
 {
     private const string NothingCut =
         "The tp plan cuts nothing: every rank would hold and compute the whole model; name the projections of " +
-            "attention and MLP in " +
-        "it, or use \"auto\".";
+        "attention and MLP in it, or use \"auto\".";
 
     [Fact]
     public void MoreRanksThanQueryHeads_BecomesADeviceMap()
@@ -75,8 +74,7 @@ public sealed class FallbackTests
         "{ \"layers.*.mlp.down_proj\": \"rowwise\" }",
         2,
         "layers.*.mlp.down_proj: rowwise takes rows cut by columns, but it is fed with whole ones; use " +
-            "rowwise_split_input, or colwise " +
-        "on the layers before it.")]
+        "rowwise_split_input, or colwise on the layers before it.")]
     [InlineData(
         "{ \"lm_head\": \"colwise\" }", 300,
         "256 tokens of the vocabulary cannot be cut over 300 ranks; use at most 256.")]
@@ -113,7 +111,7 @@ public sealed class FallbackTests
                 Environment.NewLine,
                 "2 problems with the plan:",
                 "- \"x\" names nothing in this model; write the path of a linear layer or of the embedding, with * " +
-                    "for the layer number.",
+                "for the layer number.",
                 "- 256 tokens of the vocabulary cannot be cut over 300 ranks; use at most 256."),
             Assert.Throws<PlanException>(() => Planner.Plan(request)).Message);
     }

@@ -72,8 +72,7 @@ public sealed class LimitsPlannerTests
         Assert.Equal(2, problems.Count);
         Assert.Equal(
             "Rank 1 (cuda:1) needs 8.0 GiB for weights, 50.9 MiB for activations and 128 MiB for the KV cache, but " +
-                "nine tenths of its " +
-            "memory are 5.4 GiB; use more devices, a smaller dtype or a shorter context.",
+            "nine tenths of its memory are 5.4 GiB; use more devices, a smaller dtype or a shorter context.",
             problems[1]);
     }
 
@@ -102,11 +101,11 @@ public sealed class LimitsPlannerTests
         Assert.Equal(
             [
                 "8 tokens in a step, of which each sequence may need one, are asked for, but it must be from 16 to " +
-                    "1048576.",
+                "1048576.",
                 "0 positions in a KV block are asked for, but it must be from 1 to 4096.",
                 "-1 KV blocks are asked for, but it must be from 1 to 2147483647.",
                 "4096 tokens of context (max_position_embeddings is the model's limit) are asked for, but it must be " +
-                    "from 1 to 2048.",
+                "from 1 to 2048.",
             ],
             Assert.Throws<PlanException>(() => Planner.Plan(request)).Problems);
     }
@@ -118,7 +117,7 @@ public sealed class LimitsPlannerTests
 
         Assert.Equal(
             "6 KV blocks are asked for, but one context of 100 tokens takes 7; ask for more blocks or for shorter " +
-                "contexts.",
+            "contexts.",
             Assert.Throws<PlanException>(() => Planner.Plan(request)).Message);
     }
 

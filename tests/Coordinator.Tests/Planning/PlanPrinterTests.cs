@@ -45,7 +45,7 @@ public sealed class PlanPrinterTests
             [
                 "Collectives in layers.{0, 2–4}: 2 all-reduce (self_attn.o_proj, mlp.down_proj).",
                 "Collectives in layers.1: 2 all-reduce (self_attn.o_proj, mlp.down_proj), 2 all-gather " +
-                    "(mlp.gate_proj, mlp.up_proj).",
+                "(mlp.gate_proj, mlp.up_proj).",
                 "Collectives at the ends: 1 all-gather (lm_head).",
             ],
             CollectiveText.Of(spec, plan));

@@ -108,8 +108,7 @@ public sealed class LlamaArchitectureTests
         "quantization_config",
         "{ \"quant_method\": \"gptq\" }",
         "c.json: the weights are quantized (\"gptq\"), which cannot be run yet; use the checkpoint in bfloat16, " +
-            "float16 " +
-        "or float32.")]
+        "float16 or float32.")]
     public void BadValues_AreOneSentence(string key, string json, string expected) => Assert.Equal(
         expected, Assert.Throws<CheckpointException>(() => Describe(new() { [key] = JsonNode.Parse(json) })).Message);
 

@@ -58,10 +58,10 @@ public sealed class ModelSpecTensorsTests
         Assert.Equal(
             [
                 $"{file}: tensor \"model.layers.0.self_attn.k_proj.weight\" has shape [32, 64] but config.json asks " +
-                    "for [64, 64].",
+                "for [64, 64].",
                 $"{folder.Path}: tensor \"model.layers.1.mlp.up_proj.weight\" of shape [176, 64] is missing.",
                 $"{file}: tensor \"model.norm.weight\" is of dtype I8, but only F32, BF16 and F16 weights can be " +
-                    "loaded.",
+                "loaded.",
                 $"{folder.Path}: tensor \"lm_head.weight\" of shape [256, 64] is missing.",
             ],
             exception.Message.Split(Environment.NewLine));

@@ -119,7 +119,7 @@ public sealed class RopeTests
     [InlineData(
         """{ "rope_parameters": { "rope_type": "default", "partial_rotary_factor": 0.5 } }""",
         "c.json: rope_type \"default\": partial_rotary_factor 0.5 is not supported: all dimensions of a head rotate " +
-            "here.")]
+        "here.")]
     [InlineData("""{ "rope_scaling": { "type": "linear" } }""", "c.json: \"rope_scaling.factor\" is missing.")]
     [InlineData("""{ "rope_theta": 0 }""", "c.json: \"rope_theta\" is 0, but it must be above 0.")]
     [InlineData(

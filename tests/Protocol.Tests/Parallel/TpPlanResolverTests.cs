@@ -56,8 +56,7 @@ public sealed class TpPlanResolverTests
                 "\"layers.*.self_attn.q_norm\" names nothing in this model; did you mean layers.*.self_attn.q_proj?",
                 "\"model.layers.7.mlp.up_proj\" names nothing in this model; did you mean layers.*.mlp.up_proj?",
                 "\"wte\" names nothing in this model; write the path of a linear layer or of the embedding, with * " +
-                    "for the " +
-                "layer number.",
+                "for the layer number.",
             ],
             plan.Problems);
         Assert.Empty(plan.Obstacles);
@@ -83,25 +82,26 @@ public sealed class TpPlanResolverTests
 
         Assert.Equal(
             "\"layers.*.self_attn.q_proj.bias\": layers.*.self_attn.q_proj.bias must be cut as its weight is; leave " +
-                "the key out.",
+            "the key out.",
             Assert.Single(plan.Problems));
     }
 
     [Theory]
     [InlineData(
-        "o_proj", "colwise", "layers.*.self_attn.o_proj: colwise takes whole rows,
-        but it is fed with rows cut by heads; use rowwise.")]
+        "o_proj", "colwise",
+        "layers.*.self_attn.o_proj: colwise takes whole rows, but it is fed with rows cut by heads; use rowwise.")]
     [InlineData(
-        "o_proj", "rowwise_rep", "layers.*.self_attn.o_proj: rowwise_split_input takes whole rows,
-        but it is fed with rows cut by heads; use rowwise.")]
+        "o_proj", "rowwise_rep",
+        "layers.*.self_attn.o_proj: rowwise_split_input takes whole rows, but it is fed with rows cut by heads; use " +
+            "rowwise.")]
     [InlineData(
         "q_proj", "replicate",
         "layers.*.self_attn.q_proj: it and its neighbours must hand on rows cut alike, but the plan has q_proj " +
-            "replicate, " +
-        "k_proj colwise, v_proj colwise; give them all colwise, or all colwise_gather_output.")]
+        "replicate, k_proj colwise, v_proj colwise; give them all colwise, or all colwise_gather_output.")]
     [InlineData(
-        "k_proj", "rowwise", "layers.*.self_attn.k_proj: rowwise takes cut rows,
-        but the norm before it hands on whole ones; use colwise or rowwise_split_input.")]
+        "k_proj", "rowwise",
+        "layers.*.self_attn.k_proj: rowwise takes cut rows, but the norm before it hands on whole ones; use colwise " +
+        "or rowwise_split_input.")]
     [InlineData(
         "v_proj", "packed_colwise",
         "layers.*.self_attn.v_proj: packed_colwise does not fit a plain linear layer; use colwise or rowwise.")]
@@ -128,8 +128,7 @@ public sealed class TpPlanResolverTests
 
         Assert.Equal(
             "layers.*.mlp.down_proj: rowwise takes rows cut by columns, but it is fed with whole ones; use " +
-                "rowwise_split_input, or " +
-            "colwise on the layers before it.",
+            "rowwise_split_input, or colwise on the layers before it.",
             Assert.Single(plan.Obstacles));
     }
 
@@ -148,9 +147,9 @@ public sealed class TpPlanResolverTests
         Assert.Equal(
             [
                 "layers.{0, 2–3}.mlp.down_proj: replicate takes whole rows, but it is fed with rows cut by columns; " +
-                    "use rowwise.",
+                "use rowwise.",
                 "layers.5.self_attn.o_proj: replicate takes whole rows, but it is fed with rows cut by heads; use " +
-                    "rowwise.",
+                "rowwise.",
             ],
             plan.Obstacles);
     }
@@ -173,7 +172,7 @@ public sealed class TpPlanResolverTests
                 "layers.*.input_layernorm: colwise does not cut a norm; leave the key out.",
                 "model.norm: rowwise does not cut a norm; leave the key out.",
                 "lm_head: rowwise does not fit the output head, which is fed with whole rows; use " +
-                    "colwise_gather_output.",
+                "colwise_gather_output.",
             ],
             plan.Obstacles);
     }
@@ -194,8 +193,7 @@ public sealed class TpPlanResolverTests
     [InlineData("{ \"lm_head\": \"replicate\", \"norm\": \"replicate\" }")]
     public void APlanThatCutsNothing_IsRefused(string json) => Assert.Equal(
         "The tp plan cuts nothing: every rank would hold and compute the whole model; name the projections of " +
-            "attention and MLP " +
-        "in it, or use \"auto\".",
+        "attention and MLP in it, or use \"auto\".",
         Assert.Single(Resolve(Llama(), json).Obstacles));
 
     [Fact]
@@ -236,8 +234,7 @@ public sealed class TpPlanResolverTests
 
         Assert.Equal(
             "lm_head: it is one table with model.embed_tokens, but rowwise_split_input and embedding_rowwise cut it " +
-                "differently; use " +
-            "colwise_gather_output with embedding_rowwise, or replicate for both.",
+            "differently; use colwise_gather_output with embedding_rowwise, or replicate for both.",
             Assert.Single(Resolve(spec, AutoBut(spec, ("lm_head", "rowwise_rep"))).Obstacles));
     }
 }

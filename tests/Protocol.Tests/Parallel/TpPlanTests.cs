@@ -69,8 +69,8 @@ public sealed class TpPlanTests
 
     [Theory]
     [InlineData(
-        "no-such.json", "The tp plan \"no-such.json\" is neither \"auto\", nor an inline JSON object,
-        nor a file that exists.")]
+        "no-such.json",
+        "The tp plan \"no-such.json\" is neither \"auto\", nor an inline JSON object, nor a file that exists.")]
     [InlineData("{ \"a\": \"colwise\", \"a\": \"rowwise\" }", "The inline tp plan: not valid JSON")]
     [InlineData("{ \"a\": ", "The inline tp plan: not valid JSON")]
     [InlineData("{ } ]", "The inline tp plan: not valid JSON")]
@@ -93,8 +93,7 @@ public sealed class TpPlanTests
             """);
 
         const string Known = "colwise, colwise_gather_output, colwise_rep, embedding_rowwise, packed_colwise, " +
-            "replicate, " +
-            "replicated_with_grad_allreduce, rowwise, rowwise_rep, rowwise_split_input";
+            "replicate, replicated_with_grad_allreduce, rowwise, rowwise_rep, rowwise_split_input";
         Assert.Equal(
             [
                 $"\"lm_head\": \"3\" is not a style name in quotes; known are: {Known}.",

@@ -16,7 +16,7 @@ internal sealed class DynamicRope : IRopeType
         return parameters.OriginalMaxPositionEmbeddings >= parameters.MaxPositionEmbeddings
             ? new(Name, parameters.RotaryDim, parameters.DefaultFrequencies(), AttentionFactor: 1)
             : throw parameters.Wrong(
-                $"frequencies that depend on the current length are not supported; set max_position_embeddings " +
+                "frequencies that depend on the current length are not supported; set max_position_embeddings " +
                 $"{parameters.MaxPositionEmbeddings} to original_max_position_embeddings " +
                 $"{parameters.OriginalMaxPositionEmbeddings} to run without them.");
     }

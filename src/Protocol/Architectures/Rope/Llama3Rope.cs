@@ -19,7 +19,7 @@ internal sealed class Llama3Rope : IRopeType
         {
             throw parameters.Wrong(
                 $"high_freq_factor {RopeParameters.Text(high)} must be above low_freq_factor " +
-                    $"{RopeParameters.Text(low)}.");
+                $"{RopeParameters.Text(low)}.");
         }
 
         return new(Name, parameters.RotaryDim, [.. parameters.DefaultFrequencies().Select(Scale)], AttentionFactor: 1);
