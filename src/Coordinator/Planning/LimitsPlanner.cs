@@ -24,6 +24,7 @@ internal static class LimitsPlanner
     private const int MostStepTokens = 1 << 20;
     private const int MostSequences = 1 << 16;
     private const int MostBlockTokens = 1 << 12;
+    private const int MostBlocks = 1 << 30;
 
     /// <summary>Everything but the number of KV blocks, which is 0 until the ranks' bytes are known.</summary>
     /// <exception cref="PlanException">Asked sizes that are out of range or contradict the model.</exception>
@@ -35,7 +36,7 @@ internal static class LimitsPlanner
         var sequences = asked.MaxSequences ?? DefaultSequences;
         Check(asked.MaxStepTokens, sequences, MostStepTokens, "tokens in a step, of which each sequence may need one,");
         Check(asked.KvBlockTokens, 1, MostBlockTokens, "positions in a KV block");
-        Check(asked.KvBlocks, 1, int.MaxValue, "KV blocks");
+        Check(asked.KvBlocks, 1, MostBlocks, "KV blocks");
         Check(asked.MaxContextTokens, 1, model, "tokens of context (max_position_embeddings is the model's limit)");
         return problems.Count > 0
             ? throw new PlanException(problems)
@@ -79,7 +80,7 @@ internal static class LimitsPlanner
         PlanRequest request, StepLimits limits, List<RankPlan> ranks, List<long> blockBytes)
     {
         var oneContext = ((limits.MaxContextTokens - 1) / limits.KvBlockTokens) + 1;
-        var wanted = request.Limits.KvBlocks ?? (int)Math.Min((long)oneContext * limits.MaxSequences, int.MaxValue);
+        var wanted = request.Limits.KvBlocks ?? (int)Math.Min((long)oneContext * limits.MaxSequences, MostBlocks);
         if (wanted < oneContext)
         {
             throw new PlanException(

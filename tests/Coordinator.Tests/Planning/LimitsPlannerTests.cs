@@ -103,7 +103,7 @@ public sealed class LimitsPlannerTests
                 "8 tokens in a step, of which each sequence may need one, are asked for, but it must be from 16 to " +
                 "1048576.",
                 "0 positions in a KV block are asked for, but it must be from 1 to 4096.",
-                "-1 KV blocks are asked for, but it must be from 1 to 2147483647.",
+                "-1 KV blocks are asked for, but it must be from 1 to 1073741824.",
                 "4096 tokens of context (max_position_embeddings is the model's limit) are asked for, but it must be " +
                 "from 1 to 2048.",
             ],

@@ -128,6 +128,39 @@ public sealed class PlanJsonTests
             Assert.Throws<PlanException>(() => PlanJson.Deserialize(json)).Message);
     }
 
+    [Fact]
+    public void DamagedText_IsRefusedOrReadsAsAPlan_AndNothingElse()
+    {
+        var seed = Random.Shared.Next();
+        var random = new Random(seed);
+        var json = PlanJson.Serialize(SamplePlan.TensorParallel);
+        const string Letters = "{}[]\",:0123456789-.e\\ nulltrue";
+        var refused = 0;
+        for (var i = 0; i < 3000; i++)
+        {
+            var damaged = json.ToCharArray();
+            for (var changes = random.Next(1, 4); changes > 0; changes--)
+            {
+                damaged[random.Next(damaged.Length)] = Letters[random.Next(Letters.Length)];
+            }
+
+            try
+            {
+                _ = PlanJson.Deserialize(new string(damaged));
+            }
+            catch (PlanException)
+            {
+                refused++;
+            }
+            catch (Exception e)
+            {
+                Assert.Fail($"seed {seed}, case {i}: {e}");
+            }
+        }
+
+        Assert.True(refused > 1000, $"seed {seed}: only {refused} were refused.");
+    }
+
     // The sample with one value replaced, added or (null) taken away.
     private static string Changed(string path, string? json)
     {
