@@ -79,6 +79,7 @@ check('32 generations at a time share a connection', async () => {
 
 check('a cancelled generation is no longer computed', async () => {
   await idle();
+  const before = await stats();
   const request = await longRequest();
   const { messages, error } = await read(inference.Generate(request), (_, call, seen) => {
     if (seen.length === 6) {
@@ -89,6 +90,7 @@ check('a cancelled generation is no longer computed', async () => {
   assert.ok(messages.length < request.max_new_tokens);
   await idle();
   const after = await stats();
+  assert.ok(after.generated_tokens - before.generated_tokens < request.max_new_tokens / 2, 'it was computed to its end');
   await new Promise((resolve) => setTimeout(resolve, 300));
   const later = await stats();
   assert.ok(later.steps - after.steps <= 2, `${later.steps - after.steps} steps were computed after the end`);
@@ -96,10 +98,13 @@ check('a cancelled generation is no longer computed', async () => {
 });
 
 check('a deadline ends call and computation', async () => {
-  const call = inference.Generate(await longRequest(), { deadline: Date.now() + 150 });
-  const { error } = await read(call);
+  const before = await stats();
+  const request = await longRequest();
+  const { error } = await read(inference.Generate(request, { deadline: Date.now() + 150 }));
   assert.equal(error.code, grpc.status.DEADLINE_EXCEEDED);
   await idle();
+  const { generated_tokens } = await stats();
+  assert.ok(generated_tokens - before.generated_tokens < request.max_new_tokens, 'it was computed to its end');
 });
 
 check('bad requests are refused with a sentence', async () => {

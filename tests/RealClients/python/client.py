@@ -95,26 +95,31 @@ class Checks:
         assert messages[-1].finished.reason == 2
 
     def check_a_cancelled_generation_is_no_longer_computed(self):
-        self.idle()
-        call = self.generate(**self.long_request())
+        before = self.idle()
+        request = self.long_request()
+        call = self.generate(**request)
         for seen, _ in enumerate(call):
             if seen == 5:
                 call.cancel()
                 break
         after = self.idle()
+        assert after.generated_tokens - before.generated_tokens < request["max_new_tokens"] / 2, "it was computed to its end"
         time.sleep(0.3)
         later = self.stats()
         assert later.steps - after.steps <= 2, f"{later.steps - after.steps} steps were computed after the end"
         assert later.generated_tokens == after.generated_tokens
 
     def check_a_deadline_ends_call_and_computation(self):
+        before = self.stats()
+        request = self.long_request()
         try:
-            list(self.generate(timeout=0.15, **self.long_request()))
+            list(self.generate(timeout=0.15, **request))
         except grpc.RpcError as error:
             assert error.code() == grpc.StatusCode.DEADLINE_EXCEEDED, error
         else:
             raise AssertionError("the generation ended before its deadline")
-        self.idle()
+        after = self.idle()
+        assert after.generated_tokens - before.generated_tokens < request["max_new_tokens"], "it was computed to its end"
 
     def check_bad_requests_are_refused(self):
         bad = grpc.StatusCode.INVALID_ARGUMENT
