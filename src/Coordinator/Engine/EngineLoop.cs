@@ -281,7 +281,15 @@ internal sealed partial class EngineLoop(
 
         _state = state;
         PublishStatistics();
-        stateChanged(state);
+        try
+        {
+            stateChanged(state);
+        }
+        catch (Exception exception)
+        {
+            // A listener's fault must not take the requests with it.
+            Log.ListenerFault(logger, state, exception);
+        }
     }
 
     private void PublishStatistics()
@@ -308,6 +316,9 @@ internal sealed partial class EngineLoop(
 
         [LoggerMessage(LogLevel.Critical, "No request can be served any more: {Reason}")]
         public static partial void Failed(ILogger logger, string reason);
+
+        [LoggerMessage(LogLevel.Error, "A listener failed on the engine's change to {State}.")]
+        public static partial void ListenerFault(ILogger logger, EngineState state, Exception exception);
 
         [LoggerMessage(LogLevel.Critical, "The engine loop failed.")]
         public static partial void EngineFault(ILogger logger, Exception exception);

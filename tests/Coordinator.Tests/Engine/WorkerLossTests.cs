@@ -33,6 +33,16 @@ public sealed class WorkerLossTests
     }
 
     [Fact]
+    public async Task A_listener_that_throws_does_not_harm_requests()
+    {
+        await using var fixture = new EngineFixture(EngineFixture.Unpaced);
+        fixture.Engine.StateChanged += state => throw new InvalidOperationException($"cannot bear {state}");
+        await fixture.StartAsync();
+        var request = EngineFixture.Request(4, 20);
+        (await fixture.RunAsync(request)).AssertIs(FakeModel.Run(request));
+    }
+
+    [Fact]
     public async Task A_loss_while_nothing_runs_restarts_too()
     {
         await using var fixture = new EngineFixture(EngineFixture.Unpaced);
