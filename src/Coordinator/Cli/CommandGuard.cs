@@ -1,4 +1,5 @@
 using TensorParallel.Coordinator.Engine;
+using TensorParallel.Coordinator.Launching;
 using TensorParallel.Coordinator.Text;
 using TensorParallel.Coordinator.Workers;
 using TensorParallel.Protocol.Checkpoints;
@@ -11,13 +12,14 @@ internal static class CommandGuard
 {
     /// <summary>Runs a command's body.</summary>
     /// <returns><see cref="ExitCodes"/>; an unforeseen exception is not caught: its stack is what a bug report needs.</returns>
-    public static async Task<int> RunAsync(Func<CancellationToken, Task<int>> body, CancellationToken cancellationToken)
+    public static async Task<int> RunAsync(Func<StopSignals, Task<int>> body)
     {
+        using var signals = new StopSignals();
         try
         {
-            return await body(cancellationToken);
+            return await body(signals);
         }
-        catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
+        catch (OperationCanceledException) when (signals.Stopping.IsCancellationRequested)
         {
             return Say("Interrupted.", ExitCodes.RunFailed);
         }
@@ -33,7 +35,7 @@ internal static class CommandGuard
 
     private static bool IsBadInput(Exception exception) =>
         exception is UsageException or CheckpointException or PlanException or RequestException or TokenizerException
-            or FileNotFoundException or DirectoryNotFoundException;
+            or WorkerLaunchException or FileNotFoundException or DirectoryNotFoundException;
 
     private static bool IsFailedRun(Exception exception) =>
         exception is WorkerLostException or EngineBusyException or EngineUnavailableException or IOException

@@ -33,7 +33,8 @@ internal static class CoordinatorCommands
         return await result.InvokeAsync(new InvocationConfiguration
         {
             EnableDefaultExceptionHandler = false,
-            ProcessTerminationTimeout = TimeSpan.FromSeconds(60),
+            // Signals are ours: see StopSignals.
+            ProcessTerminationTimeout = null,
         });
     }
 }

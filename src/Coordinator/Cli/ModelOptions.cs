@@ -79,13 +79,20 @@ internal sealed class ModelOptions
         HelpName = "S",
     };
 
+    private readonly Option<LogLevel> _logLevel = new("--log-level")
+    {
+        Description = "Trace, Debug, Information, Warning, Error or None. Default: Warning; serve: Information.",
+        HelpName = "LEVEL",
+        DefaultValueFactory = _ => LogLevel.Warning,
+    };
+
     /// <summary>Adds the options to a command.</summary>
     public void AddTo(Command command)
     {
         Option[] all =
         [
             _model, _tpPlan, _deviceMap, _gpus, _cpuWorkers, _fallback, _dtype, _threads, _maxContext, _maxSequences,
-            _maxStepTokens, _stepTimeout,
+            _maxStepTokens, _stepTimeout, _logLevel,
         ];
         foreach (var option in all)
         {
@@ -125,6 +132,10 @@ internal sealed class ModelOptions
             StepTimeout = Positive(result, _stepTimeout) is { } seconds ? TimeSpan.FromSeconds(seconds) : null,
         };
     }
+
+    /// <summary>The least severe level that is logged.</summary>
+    public LogLevel ReadLogLevel(ParseResult result, LogLevel whenNotGiven = LogLevel.Warning) =>
+        result.GetResult(_logLevel) is { Implicit: false } ? result.GetValue(_logLevel) : whenNotGiven;
 
     private static int? Positive(ParseResult result, Option<int?> option) => result.GetValue(option) switch
     {

@@ -18,20 +18,21 @@ internal sealed class PlanCommand
         var command = new Command("plan", "Print how a model would be cut: by rank and tensor, in rows, columns and bytes.");
         _model.AddTo(command);
         command.Options.Add(_json);
-        command.SetAction((result, token) => CommandGuard.RunAsync(_ => RunAsync(result), token));
+        command.SetAction((result, _) => CommandGuard.RunAsync(signals => RunAsync(result, signals.Stopping)));
         return command;
     }
 
-    private async Task<int> RunAsync(ParseResult result)
+    private async Task<int> RunAsync(ParseResult result, CancellationToken cancellationToken)
     {
-        var model = await PreparedModel.PrepareAsync(_model.Read(result), PreparationScope.PlanOnly);
+        var model = await PreparedModel.PrepareAsync(_model.Read(result), PreparationScope.PlanOnly, cancellationToken);
         if (result.GetValue(_json))
         {
             Console.Out.WriteLine(PlanJson.Serialize(model.Plan));
         }
         else
         {
-            PlanPrinter.Print(AnsiConsole.Console, model.Name, model.Spec, model.Plan);
+            new PlanPrinter(Console.IsOutputRedirected ? PlanPrinter.Plain(Console.Out) : AnsiConsole.Console)
+                .Print(model.Name, model.Spec, model.Plan);
         }
 
         return ExitCodes.Done;

@@ -21,6 +21,8 @@ internal sealed class ModelHost : IAsyncDisposable
         Groups = new MeasuredGroupFactory(new WorkerGroupFactory(Options(model, arguments), _launcher, progress, loggers));
         Engine = new InferenceEngine(
             Groups, model.Tokenizer, new EngineOptions(), TimeProvider.System, loggers.CreateLogger<InferenceEngine>());
+        Served = new ServedModel(
+            new ModelInfo(model.Name, model.Spec, model.Plan, model.Generation.EosTokenIds), Engine, model.Requests, model.Tokenizer);
     }
 
     /// <summary>What runs.</summary>
@@ -28,6 +30,9 @@ internal sealed class ModelHost : IAsyncDisposable
 
     /// <summary>Where requests go.</summary>
     public InferenceEngine Engine { get; }
+
+    /// <summary>What the public interfaces need.</summary>
+    public ServedModel Served { get; }
 
     /// <summary>The present worker group's own figures.</summary>
     public MeasuredGroupFactory Groups { get; }

@@ -26,7 +26,7 @@ internal sealed class Tokenizer
     public int? BosTokenId { get; }
 
     /// <summary>Reads tokenizer.json and, if there, tokenizer_config.json.</summary>
-    /// <exception cref="TokenizerException">A file is missing, malformed, or asks for what is not supported.</exception>
+    /// <exception cref="TokenizerException">A file is missing, malformed, or needs what is not supported.</exception>
     public static Tokenizer Load(string modelFolder) =>
         new(TokenizerReader.ReadParts(modelFolder), TokenizerReader.ReadBosToken(modelFolder));
 

@@ -7,15 +7,24 @@ namespace TensorParallel.Coordinator.Text;
 /// "/m/tokenizer.json: pre_tokenizer.pretokenizers[1].behavior must be a string, but is a number."
 /// The file is untrusted: each accessor checks the type and throws <see cref="TokenizerException"/>.
 /// </summary>
-internal readonly struct TokenizerJson(string file, string path, JsonElement element)
+/// <param name="file">The file's path.</param>
+/// <param name="path">Where in the file, empty for the whole of it.</param>
+/// <param name="element">The value.</param>
+/// <param name="index">A further step into an array at that path; -1: none.</param>
+/// <param name="member">A further step into an object at that path; null: none.</param>
+internal readonly struct TokenizerJson(
+    string file, string path, JsonElement element, int index = -1, string? member = null)
 {
+    // Put together only when needed: a vocabulary's file has hundreds of thousands of items.
+    private string Where => member is not null ? $"{path}['{member}']" : index < 0 ? path : $"{path}[{index}]";
+
     public JsonValueKind ValueKind => element.ValueKind;
 
     /// <summary>The component's name, from the key "type".</summary>
     public string Kind => Required("type").AsString();
 
     public TokenizerException Wrong(string what) =>
-        new($"{file}: {(path.Length == 0 ? "the file" : path)} {what}.");
+        new($"{file}: {(Where.Length == 0 ? "the file" : Where)} {what}.");
 
     /// <summary>A component whose kind this tokenizer does not have.</summary>
     public TokenizerException Unsupported(string kind, IEnumerable<string> known) =>
@@ -88,11 +97,12 @@ internal readonly struct TokenizerJson(string file, string path, JsonElement ele
             throw Expected("an array");
         }
 
-        var (at, where) = (file, path);
-        return element.EnumerateArray().Select((item, i) => new TokenizerJson(at, $"{where}[{i}]", item));
+        var (at, where) = (file, Where);
+        return element.EnumerateArray().Select((item, i) => new TokenizerJson(at, where, item, i));
     }
 
-    public int Length => element.ValueKind == JsonValueKind.Array ? element.GetArrayLength() : throw Expected("an array");
+    public int Length =>
+        element.ValueKind == JsonValueKind.Array ? element.GetArrayLength() : throw Expected("an array");
 
     /// <summary>The members of an object in file order. A name that occurs twice is given twice.</summary>
     public IEnumerable<(string Name, TokenizerJson Value)> Members()
@@ -102,7 +112,7 @@ internal readonly struct TokenizerJson(string file, string path, JsonElement ele
             throw Expected("an object");
         }
 
-        return Walk(file, path, element);
+        return Walk(file, Where, element);
     }
 
     private static IEnumerable<(string Name, TokenizerJson Value)> Walk(string file, string path, JsonElement element)
@@ -119,16 +129,16 @@ internal readonly struct TokenizerJson(string file, string path, JsonElement ele
                 throw new TokenizerJson(file, path, element).NotUnicode(e);
             }
 
-            yield return (name, new TokenizerJson(file, path, member.Value));
+            yield return (name, new TokenizerJson(file, path, member.Value, member: name));
         }
     }
 
     private TokenizerException Expected(string what) => Wrong($"must be {what}, but is {Shown()}");
 
     private TokenizerException NotUnicode(Exception inner) =>
-        new($"{file}: {path} holds text that is not valid Unicode.", inner);
+        new($"{file}: {Where} holds text that is not valid Unicode.", inner);
 
-    private string Join(string key) => path.Length == 0 ? key : $"{path}.{key}";
+    private string Join(string key) => Where.Length == 0 ? key : $"{Where}.{key}";
 
     private string Shown()
     {

@@ -42,7 +42,7 @@ internal sealed class SocketFolder : IDisposable
         }
         catch (DirectoryNotFoundException)
         {
-            // A worker that lost its stream has removed it already.
+            // Removed before.
         }
     }
 }

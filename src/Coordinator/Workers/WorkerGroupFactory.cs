@@ -33,7 +33,7 @@ internal sealed partial class WorkerGroupFactory(
                 rank.Attach(launcher.Start(new WorkerLaunch(rank.Rank, hub.Address, secret)));
             }
 
-            var reports = await LoadAsync(ranks, loss, cancellationToken);
+            var reports = await LoadAsync(ranks, hub, loss, cancellationToken);
             var summary = new LoadSummary(
                 TimeProvider.System.GetElapsedTime(started), [.. ranks.Zip(reports, Summarise)]);
             group.LoadSummary = summary;
@@ -51,9 +51,11 @@ internal sealed partial class WorkerGroupFactory(
         new(rank.Rank, rank.Device, loaded.BytesRead, TimeSpan.FromMicroseconds(loaded.Microseconds),
             [.. loaded.Memory.Select(use => new RankMemory(use.Purpose, use.Current, use.Peak))], loaded.PeakResidentBytes);
 
-    private async Task<Loaded[]> LoadAsync(WorkerRank[] ranks, GroupLoss loss, CancellationToken cancellationToken)
+    private async Task<Loaded[]> LoadAsync(
+        WorkerRank[] ranks, WorkerHubHost hub, GroupLoss loss, CancellationToken cancellationToken)
     {
         await AllAsync(ranks, rank => rank.Connected, options.HelloTimeout, "has not connected", loss, cancellationToken);
+        hub.CloseDoor();
         var load = new WorkerCommand
         {
             Load = new Load

@@ -40,6 +40,12 @@ internal sealed class WorkerHubHost : IAsyncDisposable
         }
     }
 
+    /// <summary>
+    /// Removes the socket's path; the streams that exist live on. Called when every rank is in: then nobody can join any more,
+    /// and a coordinator that is killed leaves no file behind.
+    /// </summary>
+    public void CloseDoor() => _folder.Dispose();
+
     /// <summary>Ends all streams, stops listening, removes the socket.</summary>
     public async ValueTask DisposeAsync()
     {
@@ -60,7 +66,7 @@ internal sealed class WorkerHubHost : IAsyncDisposable
             server.Limits.MinResponseDataRate = null;
             server.Limits.MaxRequestBodySize = null;
         });
-        builder.Services.AddSingleton(loggers);
+        builder.Services.AddSingleton<ILoggerFactory>(new WarningsOnly(loggers));
         builder.Services.AddSingleton<IHostLifetime, UnattendedLifetime>();
         builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = TimeSpan.FromSeconds(1));
         builder.Services.AddRoutingCore();

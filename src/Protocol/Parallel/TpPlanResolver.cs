@@ -37,7 +37,7 @@ internal sealed class TpPlanResolver
         NoteUnnamed();
         ReportUnused(tensors);
         var obstacles = _hasUnknownStyles ? [] : TpDataflow.Obstacles(_spec, _styles);
-        return new(_plan.Source, _styles, _notes, _problems, obstacles);
+        return new(_plan.Source, _styles, _notes, [.. _problems.Distinct()], obstacles);
     }
 
     // The weight decides; a bias follows it, and may not be told otherwise.
@@ -50,7 +50,8 @@ internal sealed class TpPlanResolver
             if (rule is not null && rule.Style != weight?.Style)
             {
                 _problems.Add(
-                    $"{Quote.Of(rule.Key.Text)}: {TpKey.Generalize(bias)} must be cut as its weight is; leave the key out.");
+                    $"{Quote.Of(rule.Key.Text)}: {TpKey.Generalize(bias)} must be cut as its weight is; leave the " +
+                    "key out.");
             }
         }
 
@@ -108,7 +109,8 @@ internal sealed class TpPlanResolver
             _unnamed.Remove(embedding);
             _styles[embedding] = TpStyleCatalog.EmbeddingRowwise;
             _notes.Add(
-                $"{embedding} is the table of {head} too, so it is cut by vocabulary ({TpStyleCatalog.EmbeddingRowwise.Name}).");
+                $"{embedding} is the table of {head} too, so it is cut by vocabulary " +
+                $"({TpStyleCatalog.EmbeddingRowwise.Name}).");
         }
 
         _styles[head] = headStyle;

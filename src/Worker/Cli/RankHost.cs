@@ -23,6 +23,7 @@ internal static class RankHost
         }
 
         var builder = Host.CreateEmptyApplicationBuilder(new HostApplicationBuilderSettings());
+        builder.Logging.SetMinimumLevel(LogLevel.Trace); // the coordinator chooses what it shows
         builder.Logging.AddProvider(new RankLoggerProvider(identity.Rank, Console.Error));
         builder.Services.AddSingleton<IHostLifetime, CoordinatedLifetime>();
         builder.Services.AddSingleton(address);
@@ -31,7 +32,8 @@ internal static class RankHost
         builder.Services.AddSingleton<SessionService>();
         builder.Services.AddHostedService(services => services.GetRequiredService<SessionService>());
         using var host = builder.Build();
-        await host.RunAsync();
-        return host.Services.GetRequiredService<SessionService>().ExitCode;
+        var session = host.Services.GetRequiredService<SessionService>();
+        await host.RunAsync(); // disposes the services
+        return session.ExitCode;
     }
 }

@@ -26,34 +26,10 @@ internal sealed class SessionService(
                 lifetime.StopApplication();
                 break;
             case SessionEnd.Failed:
-                // Peers that fail in turn, or a compute thread that is still busy, must not delay the news.
-                ProcessCalls.ExitNow(1);
-                break;
             case SessionEnd.CoordinatorLost:
-                RemoveSocket();
+                // The compute thread may be anywhere, in a collective that never ends for one: nothing may wait for it.
                 ProcessCalls.ExitNow(1);
                 break;
-        }
-    }
-
-    /// <summary>
-    /// A coordinator killed with SIGKILL leaves its socket and the folder it stands in; the group's workers are the only ones
-    /// left who know the path. The folder goes only when it is empty.
-    /// </summary>
-    private void RemoveSocket()
-    {
-        try
-        {
-            File.Delete(address.SocketPath);
-            Directory.Delete(Path.GetDirectoryName(address.SocketPath)!);
-        }
-        catch (IOException)
-        {
-            // Another rank was faster, or the folder holds something else.
-        }
-        catch (UnauthorizedAccessException)
-        {
-            // The socket stands in somebody else's folder: theirs to clean.
         }
     }
 }

@@ -17,6 +17,9 @@ internal sealed class SlotTable(StepLimits limits, int vocabularySize)
     /// <summary>Most blocks of one sequence.</summary>
     public int MaxBlocks { get; } = (limits.MaxContextTokens + limits.KvBlockTokens - 1) / limits.KvBlockTokens;
 
+    /// <summary>Number of slots.</summary>
+    public int Count => _slots.Length;
+
     /// <summary>The sequence in a slot.</summary>
     public SequenceSlot this[int slot] => _slots[slot];
 
@@ -92,6 +95,8 @@ internal sealed class SlotTable(StepLimits limits, int vocabularySize)
             : sequence.Position != length ? $"it goes on at position {sequence.Position} but holds {length} tokens"
             : sequence.Tokens.Count == 0 && (isNew || !slot.HasSampledToken)
                 ? "it continues with the last sampled token, but its last step sampled none"
+            : sequence.Tokens.Count > 0 && !isNew && slot.HasSampledToken
+                ? $"it brings a token for position {length}, but that was sampled already: start it anew"
             : lengthAfter > limits.MaxContextTokens
                 ? $"it would hold {lengthAfter} tokens, but the context ends at {limits.MaxContextTokens}"
             : TokenProblem(sequence.Tokens) ?? BlockProblem(sequence.NewBlocks, isNew ? [] : slot.Blocks, (int)lengthAfter);

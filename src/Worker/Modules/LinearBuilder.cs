@@ -51,7 +51,7 @@ internal sealed class LinearBuilder(RankContext context, PlanSlices slices, Weig
             style.SplitsInput ? SplitColumns(stack[0]) : null,
             join,
             join == CollectiveKind.AllGather
-                ? slices.PartsOfRanks(stack[0].WeightName, stack[0].OutFeatures)
+                ? [.. slices.RangesOfRanks(stack[0].WeightName, stack[0].OutFeatures).Select(part => part.Length)]
                 : []);
     }
 
@@ -72,7 +72,7 @@ internal sealed class LinearBuilder(RankContext context, PlanSlices slices, Weig
         var ranges = slices[linear.WeightName].Ranges;
         return ranges.Count == 1
             ? ranges[0]
-            : throw new PlanException([$"\"{linear.Name}\" takes {ranges.Count} parts of its input: only one is possible."]);
+            : throw new PlanException($"\"{linear.Name}\" takes {ranges.Count} parts of its input: only one is possible.");
     }
 
     // What is joined afterwards is joined layer by layer, so only layers that need no collective share a product.

@@ -59,7 +59,7 @@ internal sealed class ModuleBuilder
         var layers = RankPlan.Layers;
         if (layers.Start < 0 || layers.End > _spec.Blocks.Count)
         {
-            throw new PlanException([$"The plan has layers [{layers.Start}, {layers.End}) of {_spec.Blocks.Count}."]);
+            throw new PlanException($"The plan has layers [{layers.Start}, {layers.End}) of {_spec.Blocks.Count}.");
         }
 
         var embedding = RankPlan.HasEmbedding ? Embedding(table!.Value) : null;
@@ -107,7 +107,7 @@ internal sealed class ModuleBuilder
                 new AttentionShape(layer, heads, new AttentionOptions(attention.Scale)),
                 qkv,
                 _linears.Build(attention.Output),
-                _memory.CosSin,
+                _memory.CosSin ?? throw new PlanException(["The plan gives layers without a rotary table."]),
                 _memory.Cache)
             : throw new PlanException(
                 [$"Layer {layer}: rank {_context.Rank} has {qkv.OutputColumns} columns of q, k and v, but its {query.Length} query " +
@@ -123,10 +123,7 @@ internal sealed class ModuleBuilder
             ? new ParallelLinear(_context, new DenseWeight(shared, ownsBuffer: false), null, null, CollectiveKind.None, [])
             : _linears.Build(_spec.OutputHead, keepsOutputCut: true);
         return new OutputHead(
-            linear,
-            isCut ? new IndexRange(FirstRow(slice), FirstRow(slice) + slice.Ranges.Sum(r => r.Length))
-                : new IndexRange(0, _spec.VocabularySize),
-            isCut ? _slices.PartsOfRanks(name, _spec.VocabularySize) : null);
+            linear, isCut ? _slices.RangesOfRanks(name, _spec.VocabularySize) : [new IndexRange(0, _spec.VocabularySize)]);
     }
 
     private Norm Norm(NormSpec norm) =>

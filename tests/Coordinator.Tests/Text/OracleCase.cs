@@ -1,4 +1,5 @@
 using System.Text.Json;
+using System.Text.Json.Nodes;
 
 namespace TensorParallel.Coordinator.Tests.Text;
 
@@ -12,4 +13,6 @@ internal sealed record OracleCase(string? Text, int[] Ids, int[]? Plain, string 
 
     public static IEnumerable<OracleCase> ReadFile(string file) =>
         File.ReadLines(file).Select(line => JsonSerializer.Deserialize<OracleCase>(line, s_options)!);
+
+    public static OracleCase Read(JsonNode? node) => node.Deserialize<OracleCase>(s_options)!;
 }

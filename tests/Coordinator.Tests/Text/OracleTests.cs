@@ -22,7 +22,8 @@ public sealed class OracleTests
     [MemberData(nameof(Tokenizers))]
     public void EqualsTheRustLibrary(string name)
     {
-        Assert.SkipWhen(name == NoOracle, "TOKENIZER_ORACLE is not set: run tests/Coordinator.Tests/Text/oracle/run.sh");
+        Assert.SkipWhen(
+            name == NoOracle, "TOKENIZER_ORACLE is not set: run tests/Coordinator.Tests/Text/oracle/run.sh");
         var folder = Path.Combine(Folder!, name);
         var comparison = new OracleComparison(Tokenizer.Load(folder));
         foreach (var expected in OracleCase.ReadFile(Path.Combine(folder, "cases.jsonl")))

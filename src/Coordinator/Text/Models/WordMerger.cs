@@ -1,13 +1,14 @@
 namespace TensorParallel.Coordinator.Text.Models;
 
-/// <summary>Byte-pair merging of one word: the best-ranked neighbouring pair first, the leftmost where ranks are equal.
+/// <summary>
+/// Byte-pair merging of one word: always the best-ranked pair of neighbours, the leftmost where ranks are equal.
 /// </summary>
 internal static class WordMerger
 {
     // Rescanning is quadratic, but faster than a heap while a word fits in a few cache lines.
     private const int RescanLimit = 24;
 
-    /// <summary>Merges in place; returns how many symbols are left at the front of <paramref name="symbols"/>.</summary>
+    /// <summary>Merges in place; returns how many are left at the front of <paramref name="symbols"/>.</summary>
     public static int Merge(Span<int> symbols, MergeTable merges) =>
         symbols.Length <= RescanLimit ? MergeByRescan(symbols, merges) : MergeByHeap(symbols, merges);
 

@@ -32,7 +32,7 @@ internal readonly ref struct AstralShadow
 
     public ReadOnlySpan<char> Text => _text.AsSpan(0, _length);
 
-    /// <summary>The index in the original text of index <paramref name="at"/> of the shadow; the end maps too.</summary>
+    /// <summary>The index in the original text of an index in the shadow; the end maps to the end.</summary>
     public int Origin(int at) => _origins[at];
 
     // Characters that no tokenizer's expression is likely to name literally.

@@ -10,12 +10,11 @@ internal static class SplitBehaviors
         var name = json.AsString();
         // Not TryParse: that would also take "0".
         var at = Array.IndexOf(Enum.GetNames<SplitBehavior>(), name);
-        return at >= 0
-            ? Enum.GetValues<SplitBehavior>()[at]
-            : throw json.Wrong($"is '{name}', but must be one of {string.Join(", ", Enum.GetNames<SplitBehavior>())}");
+        return at >= 0 ? Enum.GetValues<SplitBehavior>()[at] : throw json.Wrong(
+            $"is '{name}', but must be one of {string.Join(", ", Enum.GetNames<SplitBehavior>())}");
     }
 
-    /// <summary>Rewrites the spans, which cover a text, in place. With invert the roles of match and rest change.</summary>
+    /// <summary>Rewrites the spans, which cover a text, in place. Inverting swaps match and rest.</summary>
     public static void Regroup(this SplitBehavior behavior, List<TextSpan> spans, bool invert)
     {
         switch (behavior)

@@ -14,8 +14,11 @@ namespace TensorParallel.Worker.Collectives.SharedMemory;
 /// </summary>
 internal sealed unsafe class SharedMemoryCollective : ICollective
 {
-    /// <summary>Up to here every rank sums whole vectors: one wait. Above, each sums its slice and gathers the rest: two waits.</summary>
-    private const int OneShotBytes = 1 << 16;
+    /// <summary>
+    /// While the ranks' vectors together are no larger, every rank sums all of them: one wait. Above, each sums its slice and fetches
+    /// the others' sums: less to read, but two waits, and a wait that has to sleep costs as much as reading 200 KiB.
+    /// </summary>
+    private const int OneShotBytes = 1 << 17;
 
     private readonly SharedMemorySegment _segment;
     private readonly PeerWaits _waits;
@@ -74,7 +77,7 @@ internal sealed unsafe class SharedMemoryCollective : ICollective
         GroupCalls.CheckSummable(x);
         var bytes = TensorBytes.Of(x, nameof(x));
         var tag = Tag(Operation.AllReduceSum, bytes.Length);
-        if (bytes.Length <= Math.Min(OneShotBytes, _segment.Layout.SlotBytes))
+        if (bytes.Length <= Math.Min(OneShotBytes / Size, _segment.Layout.SlotBytes))
         {
             SumWhole(bytes, call, tag);
             return;

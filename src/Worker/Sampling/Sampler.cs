@@ -1,0 +1,325 @@
+using System.Runtime.InteropServices;
+using TensorParallel.Protocol.Checkpoints;
+using TensorParallel.Protocol.Generation;
+using TensorParallel.Protocol.Parallel;
+using TensorParallel.Worker.Collectives;
+using TensorParallel.Worker.Devices;
+using TensorParallel.Worker.Ops;
+
+namespace TensorParallel.Worker.Sampling;
+
+/// <summary>
+/// Draws tokens from logits whose vocabulary is cut over the ranks of a group. Every rank calls the same methods with the same
+/// slots, positions and settings, and its own logits; every rank gets the same tokens, at any number of ranks.
+/// <para>
+/// A step costs one gather of a few words a row. Only where top-k, top-p or min-p need more tokens than the ranks' best
+/// candidates, that row's logits are gathered (<see cref="GatheredRows"/> counts them). Used by one thread.
+/// </para>
+/// </summary>
+internal sealed class Sampler : IDisposable
+{
+    /// <summary>Candidates of one rank for top-p and min-p: mostly enough for the nucleus of a language model.</summary>
+    private const int UsualCandidates = 64;
+
+    private readonly ISamplingOps _ops;
+    private readonly IDevice _device;
+    private readonly ICollective _collective;
+    private readonly IReadOnlyList<IndexRange> _parts;
+    private readonly int[] _partColumns;
+    private readonly IndexRange _own;
+    private readonly SlotHistory[] _slots;
+    private readonly SamplerBuffers _buffers;
+
+    /// <summary>Makes a sampler and allocates what it needs.</summary>
+    /// <param name="ops">Operations of <paramref name="device"/>.</param>
+    /// <param name="device">Where the logits are.</param>
+    /// <param name="collective">The group that shares the vocabulary; a group of one where it is not cut.</param>
+    /// <param name="parts">Ids of each rank, in rank order without gaps from 0; may be uneven or empty.</param>
+    /// <param name="rank">This rank of the group.</param>
+    /// <param name="limits">Sizes of steps.</param>
+    public Sampler(
+        ISamplingOps ops, IDevice device, ICollective collective, IReadOnlyList<IndexRange> parts, int rank, StepLimits limits)
+    {
+        CheckParts(collective, parts, rank);
+        _ops = ops;
+        _device = device;
+        _collective = collective;
+        _parts = parts;
+        _partColumns = [.. parts.Select(p => p.Length)];
+        _own = parts[rank];
+        _slots = new SlotHistory[limits.MaxSequences];
+        for (var slot = 0; slot < _slots.Length; slot++)
+        {
+            _slots[slot] = new SlotHistory();
+        }
+
+        _buffers = new SamplerBuffers(device, parts, rank, limits);
+    }
+
+    /// <summary>I32 [1, MaxSequences]: the last token drawn for each slot.</summary>
+    public Tensor LastTokens => _buffers.LastTokens;
+
+    /// <summary>Rows so far whose logits had to be gathered.</summary>
+    public long GatheredRows { get; private set; }
+
+    /// <summary>Starts a sequence in a slot; what the slot held is forgotten.</summary>
+    public void Begin(int slot, SequenceStart start)
+    {
+        var history = _slots[slot];
+        history.Begin(slot, start);
+        var settings = history.Settings;
+        _device.CopyToDevice(
+            MemoryMarshal.AsBytes(MemoryMarshal.CreateReadOnlySpan(ref settings, 1)),
+            _buffers.Settings.Buffer,
+            _buffers.Settings.RowsAt(slot, 1).OffsetBytes);
+        if (settings.HasPenalties)
+        {
+            history.Counts ??= _device.AllocateTensor(DType.I32, 1, _own.Length, MemoryPurpose.Workspace);
+            var counts = history.Counts.Value;
+            _device.Clear(counts.Buffer, counts.OffsetBytes, counts.Columns * sizeof(int));
+        }
+    }
+
+    /// <summary>
+    /// Appends the tokens of a prompt chunk. They must all be appended, in order; those at and after the start's PromptTokens were
+    /// generated before the sequence was interrupted and count as generated.
+    /// </summary>
+    public void AppendPrompt(int slot, ReadOnlySpan<int> tokens)
+    {
+        var history = Begun(slot);
+        var prompt = Math.Clamp(history.Settings.PromptTokens - history.Length, 0, tokens.Length);
+        history.Length += tokens.Length;
+        if (history.Settings.HasPenalties && history.Counts is { } counts)
+        {
+            Count(counts, tokens[..prompt], generated: false);
+            Count(counts, tokens[prompt..], generated: true);
+        }
+    }
+
+    /// <summary>
+    /// Draws one token a row, appends it to its slot's history and writes it to <see cref="LastTokens"/>. Throws
+    /// <see cref="SamplingException"/>, before any history changes, where a row's logits allow no draw.
+    /// </summary>
+    /// <param name="localLogits">F32 [L, local vocabulary]; not changed.</param>
+    /// <param name="slots">Slot of each row, each at most once.</param>
+    /// <param name="positions">Position that each row's new token will stand at: the number of tokens before it.</param>
+    public IReadOnlyList<SampledToken> Sample(Tensor localLogits, ReadOnlySpan<int> slots, ReadOnlySpan<int> positions)
+    {
+        CheckStep(localLogits, slots, positions);
+        if (slots.IsEmpty)
+        {
+            return [];
+        }
+
+        var count = slots.Length;
+        var rows = Upload(slots, positions);
+        var layout = LayoutOf(slots);
+        var summary = _buffers.Summary(count, layout);
+        var summaries = _collective.Size == 1 ? summary : _buffers.Summaries(count, layout);
+        _ops.Summarise(localLogits, _own.Start, rows, layout, summary);
+        if (_collective.Size > 1)
+        {
+            _collective.AllGatherColumns(summary, summaries, [.. Enumerable.Repeat(layout.Words, _collective.Size)]);
+        }
+
+        var outcomes = _buffers.Tokens.ColumnsAt(0, count);
+        _ops.Choose(summaries, _parts, rows, layout, outcomes);
+        var tokens = ReadInts(outcomes);
+        if (tokens.AsSpan().Contains(ISamplingOps.Unproven))
+        {
+            DrawFromAll(localLogits, rows, tokens);
+            tokens = ReadInts(outcomes);
+        }
+
+        ThrowIfNotDrawn(tokens, slots, positions);
+        var sampled = Report(localLogits, summaries, layout, slots, tokens);
+        _ops.Commit(outcomes, _own.Start, rows, LastTokens);
+        foreach (var slot in slots)
+        {
+            _slots[slot].Length++;
+        }
+
+        return sampled;
+    }
+
+    public void Dispose()
+    {
+        foreach (var slot in _slots)
+        {
+            slot.Counts?.Buffer.Dispose();
+            slot.Counts = null;
+        }
+
+        _buffers.Dispose();
+    }
+
+    private void DrawFromAll(Tensor localLogits, SamplingRows rows, int[] outcomes)
+    {
+        for (var row = 0; row < outcomes.Length; row++)
+        {
+            if (outcomes[row] == ISamplingOps.Unproven)
+            {
+                GatheredRows++;
+                _ops.Adjust(localLogits, _own.Start, rows, row, _buffers.OwnRow);
+                if (_collective.Size > 1)
+                {
+                    _collective.AllGatherColumns(_buffers.OwnRow, _buffers.WholeRow, _partColumns);
+                }
+
+                var whole = _collective.Size == 1 ? _buffers.OwnRow : _buffers.WholeRow;
+                _ops.ChooseFromAll(whole, rows, row, _buffers.Tokens.ColumnsAt(0, rows.Count));
+            }
+        }
+    }
+
+    private SampledToken[] Report(
+        Tensor localLogits, Tensor summaries, SummaryLayout layout, ReadOnlySpan<int> slots, int[] tokens)
+    {
+        var sampled = new SampledToken[slots.Length];
+        if (layout.LogProbs == 0)
+        {
+            for (var row = 0; row < sampled.Length; row++)
+            {
+                sampled[row] = new SampledToken(slots[row], tokens[row], null, []);
+            }
+
+            return sampled;
+        }
+
+        var picked = _buffers.Picked.ColumnsAt(0, slots.Length);
+        _ops.PickLogits(localLogits, _own.Start, _buffers.Tokens.ColumnsAt(0, slots.Length), picked);
+        _collective.AllReduceSum(picked);
+        var logits = MemoryMarshal.Cast<int, float>(ReadInts(picked));
+        var words = ReadInts(summaries);
+        for (var row = 0; row < sampled.Length; row++)
+        {
+            var asked = _slots[slots[row]].Settings.LogProbs;
+            var summary = words.AsSpan(row * summaries.Columns, summaries.Columns);
+            sampled[row] = asked == 0
+                ? new SampledToken(slots[row], tokens[row], null, [])
+                : LogProbabilities.Of(summary, layout, asked, slots[row], tokens[row], logits[row]);
+        }
+
+        return sampled;
+    }
+
+    private SamplingRows Upload(ReadOnlySpan<int> slots, ReadOnlySpan<int> positions)
+    {
+        var rowSlots = _buffers.Slots.ColumnsAt(0, slots.Length);
+        var rowPositions = _buffers.Positions.ColumnsAt(0, slots.Length);
+        _device.CopyToDevice(MemoryMarshal.AsBytes(slots), rowSlots.Buffer, rowSlots.OffsetBytes);
+        _device.CopyToDevice(MemoryMarshal.AsBytes(positions), rowPositions.Buffer, rowPositions.OffsetBytes);
+        var counts = new Tensor?[slots.Length];
+        for (var row = 0; row < slots.Length; row++)
+        {
+            var history = _slots[slots[row]];
+            counts[row] = history.Settings.HasPenalties ? history.Counts : null;
+        }
+
+        return new SamplingRows(slots.Length, rowSlots, rowPositions, _buffers.Settings, counts);
+    }
+
+    /// <summary>Room for what the neediest row of the step must know; the same on every rank.</summary>
+    private SummaryLayout LayoutOf(ReadOnlySpan<int> slots)
+    {
+        var layout = new SummaryLayout(1, 0);
+        foreach (var slot in slots)
+        {
+            // One candidate more than top-k shows that the k-th has no further ties.
+            var settings = _slots[slot].Settings;
+            var needed = settings.IsGreedy || !settings.HasFilters ? 1
+                : settings.TopK is > 0 and < SummaryLayout.MaxCandidates ? Math.Max(UsualCandidates, settings.TopK + 1)
+                : UsualCandidates;
+            layout = new SummaryLayout(Math.Max(layout.Candidates, needed), Math.Max(layout.LogProbs, settings.LogProbs));
+        }
+
+        return layout with { Candidates = Math.Min(layout.Candidates, Math.Max(1, _partColumns.Max())) };
+    }
+
+    private int[] ReadInts(Tensor tensor)
+    {
+        var values = new int[tensor.Rows * tensor.Columns];
+        _device.CopyToHost(tensor.Buffer, tensor.OffsetBytes, MemoryMarshal.AsBytes(values.AsSpan()));
+        return values;
+    }
+
+    private void Count(Tensor counts, ReadOnlySpan<int> tokens, bool generated)
+    {
+        for (var done = 0; done < tokens.Length; done += _buffers.Ids.Columns)
+        {
+            var chunk = tokens[done..Math.Min(done + _buffers.Ids.Columns, tokens.Length)];
+            var ids = _buffers.Ids.ColumnsAt(0, chunk.Length);
+            _device.CopyToDevice(MemoryMarshal.AsBytes(chunk), ids.Buffer, ids.OffsetBytes);
+            _ops.CountTokens(counts, ids, _own.Start, generated);
+        }
+    }
+
+    private SlotHistory Begun(int slot) =>
+        slot >= 0 && slot < _slots.Length && _slots[slot].Start is not null
+            ? _slots[slot]
+            : throw new ArgumentException($"No sequence was begun in slot {slot}.", nameof(slot));
+
+    private void CheckStep(Tensor localLogits, ReadOnlySpan<int> slots, ReadOnlySpan<int> positions)
+    {
+        if (positions.Length != slots.Length || slots.Length > _slots.Length || localLogits.DType != DType.F32
+            || localLogits.Rows != slots.Length || localLogits.Columns != _own.Length)
+        {
+            throw new ArgumentException(
+                $"{slots.Length} slots (at most {_slots.Length}) and {positions.Length} positions for {localLogits.DType} logits "
+                + $"[{localLogits.Rows}, {localLogits.Columns}]; this rank has {_own.Length} tokens.",
+                nameof(localLogits));
+        }
+
+        for (var row = 0; row < slots.Length; row++)
+        {
+            var length = Begun(slots[row]).Length;
+            if (positions[row] != length)
+            {
+                throw new ArgumentException(
+                    $"The sequence in slot {slots[row]} has {length} tokens, so its next one cannot stand at position {positions[row]}.",
+                    nameof(positions));
+            }
+        }
+    }
+
+    private void ThrowIfNotDrawn(ReadOnlySpan<int> tokens, ReadOnlySpan<int> slots, ReadOnlySpan<int> positions)
+    {
+        for (var row = 0; row < tokens.Length; row++)
+        {
+            if (tokens[row] == ISamplingOps.NotFinite)
+            {
+                throw new SamplingException(
+                    $"The logits for position {positions[row]} of the sequence in slot {slots[row]} contain NaN or +infinity: "
+                    + "the weights or the computation are broken, for example by an overflow in float16.");
+            }
+
+            if (tokens[row] < 0)
+            {
+                throw new SamplingException(
+                    $"No token can be drawn for position {positions[row]} of the sequence in slot {slots[row]}: every logit is "
+                    + $"-infinity or an end-of-sequence id banned by min_new_tokens {_slots[slots[row]].Settings.MinNewTokens}.");
+            }
+        }
+    }
+
+    private static void CheckParts(ICollective collective, IReadOnlyList<IndexRange> parts, int rank)
+    {
+        var end = 0;
+        foreach (var part in parts)
+        {
+            if (part.Start != end || part.End < part.Start)
+            {
+                throw new ArgumentException($"Vocabulary parts {string.Join(", ", parts)} leave gaps.", nameof(parts));
+            }
+
+            end = part.End;
+        }
+
+        if (parts.Count != collective.Size || rank != collective.Rank || end == 0)
+        {
+            throw new ArgumentException(
+                $"{parts.Count} vocabulary parts with {end} tokens, rank {rank}, for rank {collective.Rank} of {collective.Size}.",
+                nameof(parts));
+        }
+    }
+}
