@@ -1,1 +1,7 @@
-return 0;
+using System.Globalization;
+using TensorParallel.Coordinator.Cli;
+
+// Numbers are read and written the same way on every machine.
+CultureInfo.DefaultThreadCurrentCulture = CultureInfo.InvariantCulture;
+CultureInfo.CurrentCulture = CultureInfo.InvariantCulture;
+return await CoordinatorCommands.RunAsync(args);

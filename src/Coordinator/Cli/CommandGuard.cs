@@ -1,0 +1,49 @@
+using TensorParallel.Coordinator.Engine;
+using TensorParallel.Coordinator.Launching;
+using TensorParallel.Coordinator.Text;
+using TensorParallel.Coordinator.Workers;
+using TensorParallel.Protocol.Checkpoints;
+using TensorParallel.Protocol.Parallel;
+
+namespace TensorParallel.Coordinator.Cli;
+
+/// <summary>Turns what a command throws into one message on standard error and an exit code.</summary>
+internal static class CommandGuard
+{
+    /// <summary>Runs a command's body.</summary>
+    /// <returns><see cref="ExitCodes"/>; an unforeseen exception is not caught: its stack is what a bug report needs.</returns>
+    public static async Task<int> RunAsync(Func<StopSignals, Task<int>> body)
+    {
+        using var signals = new StopSignals();
+        try
+        {
+            return await body(signals);
+        }
+        catch (OperationCanceledException) when (signals.Stopping.IsCancellationRequested)
+        {
+            return Say("Interrupted.", ExitCodes.RunFailed);
+        }
+        catch (Exception exception) when (IsBadInput(exception))
+        {
+            return Say(exception.Message, ExitCodes.BadInput);
+        }
+        catch (Exception exception) when (IsFailedRun(exception))
+        {
+            return Say(exception.Message, ExitCodes.RunFailed);
+        }
+    }
+
+    private static bool IsBadInput(Exception exception) =>
+        exception is UsageException or CheckpointException or PlanException or RequestException or TokenizerException
+            or WorkerLaunchException or FileNotFoundException or DirectoryNotFoundException;
+
+    private static bool IsFailedRun(Exception exception) =>
+        exception is WorkerLostException or EngineBusyException or EngineUnavailableException or IOException
+            or UnauthorizedAccessException;
+
+    private static int Say(string message, int code)
+    {
+        Console.Error.WriteLine($"coordinator: {message}");
+        return code;
+    }
+}

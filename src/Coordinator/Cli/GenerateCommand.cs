@@ -1,0 +1,92 @@
+using System.CommandLine;
+using System.Diagnostics;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using TensorParallel.Coordinator.Hosting;
+using TensorParallel.Protocol.Generation;
+using TensorParallel.Protocol.Parallel;
+
+namespace TensorParallel.Coordinator.Cli;
+
+/// <summary>
+/// <c>coordinator generate</c>: one generation, streamed to standard output; everything else goes to standard error. Opens no
+/// TCP port.
+/// </summary>
+internal sealed class GenerateCommand
+{
+    private readonly ModelOptions _model = new();
+    private readonly SamplingOptions _sampling = new();
+    private readonly PromptOptions _prompts = new(single: true);
+    private readonly Option<bool> _json = new("--json") { Description = "Print one JSON object instead of text." };
+
+    /// <summary>The command for the command line.</summary>
+    public Command Create()
+    {
+        var command = new Command("generate", "Generate once and print the text as it comes.");
+        _prompts.AddTo(command);
+        _sampling.AddTo(command);
+        _model.AddTo(command);
+        command.Options.Add(_json);
+        command.SetAction((result, _) => CommandGuard.RunAsync(signals => RunAsync(result, signals.Stopping)));
+        return command;
+    }
+
+    private async Task<int> RunAsync(ParseResult result, CancellationToken cancellationToken)
+    {
+        var prompts = _prompts.Read(result);
+        var arguments = _model.Read(result);
+        var model = await PreparedModel.PrepareAsync(arguments, PreparationScope.Run, cancellationToken);
+        var request = model.Requests.Create(prompts.Single(), _sampling.Read(result));
+        using var loggers = CoordinatorLogging.Create(_model.ReadLogLevel(result));
+        var progress = LoadProgressBar.OnStandardError();
+        await using var host = ModelHost.Create(model, arguments, progress, loggers);
+        var clock = Stopwatch.StartNew();
+        await host.StartAsync(cancellationToken);
+        var loadSeconds = clock.Elapsed.TotalSeconds;
+        progress.Close();
+
+        var json = result.GetValue(_json);
+        var output = new GenerateOutput(json ? TextWriter.Null : Console.Out, model.Tokenizer is not null);
+        await foreach (var generated in host.Engine.GenerateAsync(request, cancellationToken))
+        {
+            await output.AddAsync(generated);
+        }
+
+        var timings = output.Finished!.Timings;
+        if (json)
+        {
+            Console.Out.WriteLine(JsonSerializer.Serialize(Report(model, request, output, loadSeconds)));
+        }
+        else
+        {
+            Console.Out.WriteLine();
+            await Console.Error.WriteLineAsync(
+                $"coordinator: {timings.GeneratedTokens} tokens on {model.Plan.WorldSize} workers "
+                + $"({PlanModeNames.NameOf(model.Plan.Mode)}): first after {timings.TimeToFirstToken.TotalMilliseconds:F0} ms, "
+                + $"then {timings.DecodeTokensPerSecond:F1} tokens/s; loaded in {loadSeconds:F2} s.");
+        }
+
+        return ExitCodes.Done;
+    }
+
+    private static GenerateReport Report(
+        PreparedModel model, GenerateRequest request, GenerateOutput output, double loadSeconds) => new()
+    {
+        PromptIds = request.PromptIds,
+        TokenIds = [.. output.Tokens.Select(token => token.TokenId)],
+        Text = output.Text,
+        FinishReason = GenerateReport.Word(output.Finished!.Reason),
+        Seed = request.Sampling.Temperature > 0 ? request.Sampling.Seed : null,
+        Plan = JsonNode.Parse(PlanJson.Serialize(model.Plan))!,
+        Timings = new GenerateReportTimings(
+            loadSeconds,
+            output.Finished.Timings.TimeToFirstToken.TotalMilliseconds,
+            output.Finished.Timings.DecodeTokensPerSecond),
+        LogProbs = request.Sampling.LogProbs > 0 ? [.. output.Tokens.Select(LogProbs)] : null,
+    };
+
+    private static GenerateReportLogProbs LogProbs(SampledToken token) => new(
+        token.TokenId,
+        token.LogProb ?? throw new UnreachableException("Log-probabilities were asked for but not reported."),
+        [.. token.TopLogProbs.Select(top => new GenerateReportTopToken(top.TokenId, top.LogProb))]);
+}

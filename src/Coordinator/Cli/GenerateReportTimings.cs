@@ -1,0 +1,12 @@
+using System.Text.Json.Serialization;
+
+namespace TensorParallel.Coordinator.Cli;
+
+/// <summary>Times of one run of <c>generate</c>.</summary>
+/// <param name="LoadSeconds">From starting the workers to all being loaded and joined.</param>
+/// <param name="TimeToFirstTokenMs">From submission to the first token, in milliseconds.</param>
+/// <param name="DecodeTokensPerSecond">Rate after the first token; 0 for one token.</param>
+internal sealed record GenerateReportTimings(
+    [property: JsonPropertyName("load_s")] double LoadSeconds,
+    [property: JsonPropertyName("ttft_ms")] double TimeToFirstTokenMs,
+    [property: JsonPropertyName("decode_tokens_per_s")] double DecodeTokensPerSecond);

@@ -1,0 +1,146 @@
+using System.CommandLine;
+using TensorParallel.Coordinator.Hosting;
+
+namespace TensorParallel.Coordinator.Cli;
+
+/// <summary>The options that choose a model and spread it; the same on every command.</summary>
+internal sealed class ModelOptions
+{
+    private readonly Option<string?> _model = new("--model", "-m")
+    {
+        Description = "Model folder as Hugging Face lays it out (for plan also a bare config.json). Default: the demo model.",
+        HelpName = "DIR",
+    };
+
+    private readonly Option<string?> _tpPlan = new("--tp-plan")
+    {
+        Description = "auto, a JSON file, or an inline JSON object of module pattern -> style. Default: auto.",
+        HelpName = "PLAN",
+    };
+
+    private readonly Option<string?> _deviceMap = new("--device-map")
+    {
+        Description = "Whole layers in sequence over all devices instead of tensor parallelism. Value: fit (default).",
+        HelpName = "fit",
+        Arity = ArgumentArity.ZeroOrOne,
+    };
+
+    private readonly Option<string?> _gpus = new("--gpus")
+    {
+        Description = "GPU indices, one worker each, for example 0,1,2,3. Default: all there are.",
+        HelpName = "LIST",
+    };
+
+    private readonly Option<int?> _cpuWorkers = new("--cpu-workers")
+    {
+        Description = "Run on N CPU workers. Default when there is no GPU: 2.",
+        HelpName = "N",
+    };
+
+    private readonly Option<bool> _fallback = new("--fallback")
+    {
+        Description = "Let a custom --tp-plan that cannot be honoured fall back to a device map (auto always may).",
+    };
+
+    private readonly Option<string> _dtype = new("--dtype")
+    {
+        Description = "auto (the checkpoint's), float32, bfloat16 or float16.",
+        HelpName = "DTYPE",
+        DefaultValueFactory = _ => "auto",
+    };
+
+    private readonly Option<int?> _threads = new("--threads")
+    {
+        Description = "Compute threads of all CPU workers together. Default: one a core.",
+        HelpName = "N",
+    };
+
+    private readonly Option<int?> _maxContext = new("--max-context")
+    {
+        Description = "Longest context in tokens. Default: the model's, at most 8192.",
+        HelpName = "N",
+    };
+
+    private readonly Option<int?> _maxSequences = new("--max-sequences")
+    {
+        Description = "Most sequences computed together. Default: 16.",
+        HelpName = "N",
+    };
+
+    private readonly Option<int?> _maxStepTokens = new("--max-step-tokens")
+    {
+        Description = "Most prompt tokens computed in one step; longer prompts are cut into chunks. Default: 512.",
+        HelpName = "N",
+    };
+
+    private readonly Option<int?> _stepTimeout = new("--step-timeout")
+    {
+        Description = "Seconds after which a worker that does not answer a step counts as lost. Default: 600.",
+        HelpName = "S",
+    };
+
+    private readonly Option<LogLevel> _logLevel = new("--log-level")
+    {
+        Description = "Trace, Debug, Information, Warning, Error or None. Default: Warning; serve: Information.",
+        HelpName = "LEVEL",
+        DefaultValueFactory = _ => LogLevel.Warning,
+    };
+
+    /// <summary>Adds the options to a command.</summary>
+    public void AddTo(Command command)
+    {
+        Option[] all =
+        [
+            _model, _tpPlan, _deviceMap, _gpus, _cpuWorkers, _fallback, _dtype, _threads, _maxContext, _maxSequences,
+            _maxStepTokens, _stepTimeout, _logLevel,
+        ];
+        foreach (var option in all)
+        {
+            command.Options.Add(option);
+        }
+    }
+
+    /// <summary>What was given on the command line.</summary>
+    /// <exception cref="UsageException">A list or number cannot be read, or options exclude each other.</exception>
+    public ModelArguments Read(ParseResult result)
+    {
+        var deviceMap = result.GetResult(_deviceMap) is null ? null : result.GetValue(_deviceMap) ?? "fit";
+        if (deviceMap is not null && result.GetValue(_tpPlan) is not null)
+        {
+            throw new UsageException("--tp-plan and --device-map exclude each other: give one of them.");
+        }
+
+        var gpus = result.GetValue(_gpus) is { } list ? IntegerList.Parse("--gpus", list) : null;
+        if (gpus is not null && result.GetValue(_cpuWorkers) is not null)
+        {
+            throw new UsageException("--gpus and --cpu-workers exclude each other: give one of them.");
+        }
+
+        return new ModelArguments
+        {
+            Model = result.GetValue(_model),
+            TpPlan = result.GetValue(_tpPlan),
+            DeviceMap = deviceMap,
+            Gpus = gpus,
+            CpuWorkers = Positive(result, _cpuWorkers),
+            Fallback = result.GetValue(_fallback),
+            DType = result.GetValue(_dtype) ?? "auto",
+            Threads = Positive(result, _threads),
+            MaxContext = Positive(result, _maxContext),
+            MaxSequences = Positive(result, _maxSequences),
+            MaxStepTokens = Positive(result, _maxStepTokens),
+            StepTimeout = Positive(result, _stepTimeout) is { } seconds ? TimeSpan.FromSeconds(seconds) : null,
+        };
+    }
+
+    /// <summary>The least severe level that is logged.</summary>
+    public LogLevel ReadLogLevel(ParseResult result, LogLevel whenNotGiven = LogLevel.Warning) =>
+        result.GetResult(_logLevel) is { Implicit: false } ? result.GetValue(_logLevel) : whenNotGiven;
+
+    private static int? Positive(ParseResult result, Option<int?> option) => result.GetValue(option) switch
+    {
+        null => null,
+        < 1 and var value => throw new UsageException($"{option.Name} is {value}: give a number of at least 1."),
+        var value => value,
+    };
+}

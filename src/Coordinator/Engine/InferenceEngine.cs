@@ -1,0 +1,173 @@
+using System.Runtime.CompilerServices;
+using TensorParallel.Coordinator.Text;
+using TensorParallel.Coordinator.Workers;
+using TensorParallel.Protocol.Generation;
+
+namespace TensorParallel.Coordinator.Engine;
+
+/// <summary>
+/// Generates text with one worker group: many requests at a time, batched step by step. All members are thread-safe. Detokenising
+/// and stop strings run on the caller's side; scheduling runs in the <see cref="EngineLoop"/>.
+/// </summary>
+internal sealed class InferenceEngine : IAsyncDisposable
+{
+    private readonly IWorkerGroupFactory _factory;
+    private readonly Tokenizer? _tokenizer;
+    private readonly TimeProvider _time;
+    private readonly WaitingQueue _waiting;
+    private readonly EngineLoop _loop;
+    private readonly Task _running;
+    private readonly CancellationTokenSource _stopping = new();
+
+    /// <param name="factory">Starts the workers, and starts them again after a loss.</param>
+    /// <param name="tokenizer">Null: events carry no text and stop strings are refused.</param>
+    /// <param name="options">Queue and restarts.</param>
+    /// <param name="time">Clock of timings and pauses.</param>
+    /// <param name="logger">Losses and restarts.</param>
+    public InferenceEngine(
+        IWorkerGroupFactory factory,
+        Tokenizer? tokenizer,
+        EngineOptions options,
+        TimeProvider time,
+        ILogger<InferenceEngine> logger)
+    {
+        _factory = factory;
+        _tokenizer = tokenizer;
+        _time = time;
+        _waiting = new WaitingQueue(options.MaxWaiting);
+        var starter = new WorkerGroupStarter(factory, options, time, logger);
+        _loop = new EngineLoop(_waiting, starter, time, logger, state => StateChanged?.Invoke(state), _stopping.Token);
+        _running = Task.Run(_loop.RunAsync);
+    }
+
+    /// <summary>Told each new state on the engine's own thread: handlers must return quickly and not throw.</summary>
+    public event Action<EngineState>? StateChanged;
+
+    /// <summary>What the engine is doing.</summary>
+    public EngineState State => _loop.Statistics.State;
+
+    /// <summary>Counters at this moment.</summary>
+    public EngineStatistics Statistics => _loop.Statistics;
+
+    /// <summary>
+    /// Starts the workers and returns when requests are computed; requests sent before that wait. Called once. Throws what the
+    /// factory threw; the engine has then failed.
+    /// </summary>
+    public async Task StartAsync(CancellationToken cancellationToken)
+    {
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, _stopping.Token);
+        IWorkerGroup group;
+        try
+        {
+            group = await _factory.StartAsync(either.Token);
+        }
+        catch (Exception exception)
+        {
+            _loop.Fail(new EngineUnavailableException($"The workers could not be started: {exception.Message}"));
+            throw;
+        }
+
+        if (!await _loop.AttachAsync(group))
+        {
+            await group.DisposeAsync();
+            throw new OperationCanceledException("The engine was stopped while its workers were starting.");
+        }
+    }
+
+    /// <summary>
+    /// Runs one request: its tokens in order, then <see cref="GenerateEvent.Finished"/>. Ending the enumeration early, or
+    /// cancelling it, ends the computation. Throws, at the first or a later move: <see cref="RequestException"/>,
+    /// <see cref="EngineBusyException"/>, <see cref="EngineUnavailableException"/>, <see cref="WorkerLostException"/>.
+    /// </summary>
+    public async IAsyncEnumerable<GenerateEvent> GenerateAsync(
+        GenerateRequest request, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        var text = new GenerationText(_tokenizer, request.StopStrings);
+        var clock = new GenerationClock(request.PromptIds.Count, _time);
+        var sequence = Submit(request);
+        try
+        {
+            await foreach (var (sampled, timestamp, finish) in sequence.Output.ReadAllAsync(cancellationToken))
+            {
+                cancellationToken.ThrowIfCancellationRequested();
+                clock.Count(timestamp);
+                var piece = text.Append(sampled.TokenId);
+                if (piece.Stopped)
+                {
+                    // Before the reader takes its time over the last event: nothing more is to be computed.
+                    _loop.End(sequence);
+                }
+
+                yield return new GenerateEvent.Token(sampled, piece.Text);
+                if (piece.Stopped)
+                {
+                    yield return new GenerateEvent.Finished(FinishReason.Stop, string.Empty, clock.Read());
+                    yield break;
+                }
+
+                if (finish is { } reason)
+                {
+                    var rest = text.Flush();
+                    yield return new GenerateEvent.Finished(
+                        rest.Stopped ? FinishReason.Stop : reason, rest.Text, clock.Read());
+                }
+            }
+        }
+        finally
+        {
+            _loop.End(sequence);
+        }
+    }
+
+    /// <summary>
+    /// Refuses new requests, finishes the accepted ones and stops the workers. What is not finished within
+    /// <paramref name="grace"/>, or when the token is cancelled, fails with <see cref="EngineUnavailableException"/>.
+    /// </summary>
+    public async Task DrainAsync(TimeSpan grace, CancellationToken cancellationToken)
+    {
+        _loop.Drain();
+        if (grace > TimeSpan.Zero)
+        {
+            await _loop.Drained.WaitAsync(grace, _time, cancellationToken)
+                .ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        }
+
+        await _stopping.CancelAsync();
+        _loop.Stop();
+        await _running;
+    }
+
+    /// <summary>Stops at once: what is running fails.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        if (!_running.IsCompleted)
+        {
+            await DrainAsync(TimeSpan.Zero, CancellationToken.None);
+        }
+
+        _stopping.Dispose();
+    }
+
+    private Sequence Submit(GenerateRequest request)
+    {
+        if (_tokenizer is null && request.StopStrings.Count > 0)
+        {
+            throw new RequestException(["Stop strings need a tokenizer, and the model folder has no tokenizer.json."]);
+        }
+
+        if (_loop.Refusal is { } refusal)
+        {
+            throw new EngineUnavailableException(refusal);
+        }
+
+        if (!_waiting.TryReserve())
+        {
+            throw new EngineBusyException(_waiting.Capacity);
+        }
+
+        var sequence = new Sequence(request);
+        _loop.Enqueue(sequence);
+        return sequence;
+    }
+}

@@ -1,0 +1,41 @@
+namespace TensorParallel.Coordinator.Hosting;
+
+/// <summary>What the user asked of a model run, unchecked; null means "not given".</summary>
+internal sealed record ModelArguments
+{
+    /// <summary>Model folder, or for planning a bare <c>config.json</c>; null: the demo model.</summary>
+    public string? Model { get; init; }
+
+    /// <summary><c>auto</c>, a JSON file, or an inline JSON object.</summary>
+    public string? TpPlan { get; init; }
+
+    /// <summary>Device map strategy; null: tensor parallelism.</summary>
+    public string? DeviceMap { get; init; }
+
+    /// <summary>GPU indices.</summary>
+    public IReadOnlyList<int>? Gpus { get; init; }
+
+    /// <summary>Number of CPU workers.</summary>
+    public int? CpuWorkers { get; init; }
+
+    /// <summary>A custom plan that cannot be honoured may fall back to a device map.</summary>
+    public bool Fallback { get; init; }
+
+    /// <summary><c>auto</c>, <c>float32</c>, <c>bfloat16</c> or <c>float16</c>.</summary>
+    public string DType { get; init; } = "auto";
+
+    /// <summary>Compute threads of all CPU workers together.</summary>
+    public int? Threads { get; init; }
+
+    /// <summary>Longest context in tokens.</summary>
+    public int? MaxContext { get; init; }
+
+    /// <summary>Most sequences in one step.</summary>
+    public int? MaxSequences { get; init; }
+
+    /// <summary>Most rows in one step.</summary>
+    public int? MaxStepTokens { get; init; }
+
+    /// <summary>Longest time a worker may take over one step.</summary>
+    public TimeSpan? StepTimeout { get; init; }
+}

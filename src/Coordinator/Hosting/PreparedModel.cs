@@ -1,0 +1,71 @@
+using TensorParallel.Coordinator.Engine;
+using TensorParallel.Coordinator.Planning;
+using TensorParallel.Coordinator.Text;
+using TensorParallel.Protocol.Architectures;
+using TensorParallel.Protocol.Checkpoints;
+using TensorParallel.Protocol.Parallel;
+
+namespace TensorParallel.Coordinator.Hosting;
+
+/// <summary>A model that is understood, checked and planned; nothing runs yet and no weight has been read. Immutable.</summary>
+/// <param name="Name">Name for people and clients: the folder's.</param>
+/// <param name="Folder">The model folder, full path; for a bare <c>config.json</c> the folder it lies in.</param>
+/// <param name="Spec">What the model is.</param>
+/// <param name="Generation">Its end-of-sequence ids and suggestions.</param>
+/// <param name="Plan">How it is spread.</param>
+/// <param name="Tokenizer">Null: the folder has none, or it was not asked for.</param>
+internal sealed record PreparedModel(
+    string Name, string Folder, ModelSpec Spec, GenerationConfig Generation, ExecutionPlan Plan, Tokenizer? Tokenizer)
+{
+    private const string TokenizerFileName = "tokenizer.json";
+
+    /// <summary>Makes and checks requests for this model.</summary>
+    public GenerateRequestFactory Requests { get; } =
+        new(Tokenizer, Spec.VocabularySize, Plan.Limits.MaxContextTokens, Generation.EosTokenIds);
+
+    /// <summary>Reads configuration and headers, checks them, selects the devices and plans.</summary>
+    /// <param name="arguments">What the user asked.</param>
+    /// <param name="scope">How much is needed.</param>
+    /// <param name="cancellationToken">Ends a device probe.</param>
+    /// <exception cref="CheckpointException">The model folder is wrong.</exception>
+    /// <exception cref="PlanException">The plan cannot be honoured.</exception>
+    /// <exception cref="TokenizerException">tokenizer.json cannot be used.</exception>
+    public static async Task<PreparedModel> PrepareAsync(
+        ModelArguments arguments, PreparationScope scope, CancellationToken cancellationToken)
+    {
+        var path = Path.GetFullPath(arguments.Model ?? DemoModel.Folder());
+        if (scope == PreparationScope.Run && File.Exists(path))
+        {
+            throw new CheckpointException($"{path}: is a file; to run a model, give the folder with its weights.");
+        }
+
+        var opened = PlanModel.Open(path, arguments.DType);
+        if (scope == PreparationScope.Run && !opened.CanRun)
+        {
+            throw new CheckpointException($"{path}: there are no weights to run, only a configuration to plan with.");
+        }
+
+        var folder = opened.Checkpoint?.Folder ?? Path.GetDirectoryName(path)!;
+        var generation = opened.Checkpoint?.GenerationConfig ?? GenerationConfig.Load(folder, ModelConfig.Load(path));
+        var devices = await DeviceSelection.SelectAsync(arguments, scope, cancellationToken);
+        return new PreparedModel(
+            opened.Name,
+            folder,
+            opened.Spec,
+            generation,
+            Planner.Plan(Request(arguments, opened.Spec, devices, opened.DType)),
+            scope == PreparationScope.Run && File.Exists(Path.Combine(folder, TokenizerFileName)) ? Tokenizer.Load(folder) : null);
+    }
+
+    private static PlanRequest Request(
+        ModelArguments arguments, ModelSpec spec, IReadOnlyList<PlanDevice> devices, DType dtype) => new(spec, devices, dtype)
+    {
+        TpPlan = arguments.TpPlan ?? TpPlan.Auto,
+        UseDeviceMap = arguments.DeviceMap is not null,
+        AllowFallback = arguments.Fallback,
+        Limits = new LimitsRequest(
+            MaxStepTokens: arguments.MaxStepTokens,
+            MaxSequences: arguments.MaxSequences,
+            MaxContextTokens: arguments.MaxContext),
+    };
+}

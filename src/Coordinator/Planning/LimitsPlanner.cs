@@ -1,0 +1,133 @@
+using TensorParallel.Protocol.Generation;
+using TensorParallel.Protocol.Parallel;
+
+namespace TensorParallel.Coordinator.Planning;
+
+/// <summary>
+/// Chooses the sizes that ranks allocate for, and counts the bytes. Defaults: 512 rows and 16 sequences a step,
+/// contexts up to 8192 tokens or the model's own limit, KV blocks of 16 positions, and as many of them as 16 full
+/// contexts need, but no more than fit: nine tenths of a rank's memory where that is known, 1 GiB a rank where it is
+/// not, and never less than one full context.
+/// </summary>
+internal static class LimitsPlanner
+{
+    private const int DefaultStepTokens = 512;
+    private const int DefaultSequences = 16;
+    private const int DefaultContextTokens = 8192;
+    private const int DefaultBlockTokens = 16;
+    private const long UnknownMemoryKvBytes = 1L << 30;
+
+    // What a process and its libraries take beside the tensors; the rule of accelerate.
+    private const double UsableMemory = 0.9;
+
+    // Far above any use; keeps a mistyped number from becoming an allocation.
+    private const int MostStepTokens = 1 << 20;
+    private const int MostSequences = 1 << 16;
+    private const int MostBlockTokens = 1 << 12;
+    private const int MostBlocks = 1 << 30;
+
+    /// <summary>Everything but the number of KV blocks, which is 0 until the ranks' bytes are known.</summary>
+    /// <exception cref="PlanException">Asked sizes that are out of range or contradict the model.</exception>
+    public static StepLimits Sizes(PlanRequest request)
+    {
+        var (asked, model) = (request.Limits, request.Spec.MaxPositionEmbeddings);
+        var problems = new List<string>();
+        Check(asked.MaxSequences, 1, MostSequences, "sequences in a step");
+        var sequences = asked.MaxSequences ?? DefaultSequences;
+        Check(asked.MaxStepTokens, sequences, MostStepTokens, "tokens in a step, of which each sequence may need one,");
+        Check(asked.KvBlockTokens, 1, MostBlockTokens, "positions in a KV block");
+        Check(asked.KvBlocks, 1, MostBlocks, "KV blocks");
+        Check(asked.MaxContextTokens, 1, model, "tokens of context (max_position_embeddings is the model's limit)");
+        return problems.Count > 0
+            ? throw new PlanException(problems)
+            : new StepLimits(
+                asked.MaxStepTokens ?? Math.Max(DefaultStepTokens, sequences),
+                sequences,
+                asked.MaxContextTokens ?? Math.Min(model, DefaultContextTokens),
+                asked.KvBlockTokens ?? DefaultBlockTokens,
+                KvBlocks: 0);
+
+        void Check(int? value, int least, int most, string what)
+        {
+            if (value < least || value > most)
+            {
+                problems.Add($"{value} {what} are asked for, but it must be from {least} to {most}.");
+            }
+        }
+    }
+
+    /// <summary>The plan with its KV blocks chosen and all bytes counted.</summary>
+    /// <exception cref="PlanException">
+    /// A rank's memory is too small for weights, activations and one full context.
+    /// </exception>
+    public static ExecutionPlan Complete(PlanRequest request, ExecutionPlan draft)
+    {
+        var limits = draft.Limits;
+        var ranks = draft.Ranks.Select(rank => rank with
+        {
+            WorkspaceBytes = WorkspaceBuffers.Bytes(
+                request.Spec, rank, limits, DeviceKinds.ActivationDType(rank.Device, request.DType)),
+        }).ToList();
+        var blockBytes = ranks
+            .Select(rank => KvCacheBytes.OfBlock(request.Spec, rank, limits.KvBlockTokens, request.DType))
+            .ToList();
+        limits = limits with { KvBlocks = Blocks(request, limits, ranks, blockBytes) };
+        var complete = ranks.Zip(blockBytes, (rank, bytes) => rank with { KvBytes = checked(bytes * limits.KvBlocks) });
+        return draft with { Limits = limits, Ranks = [.. complete] };
+    }
+
+    private static int Blocks(
+        PlanRequest request, StepLimits limits, List<RankPlan> ranks, List<long> blockBytes)
+    {
+        var oneContext = ((limits.MaxContextTokens - 1) / limits.KvBlockTokens) + 1;
+        var wanted = request.Limits.KvBlocks ?? (int)Math.Min((long)oneContext * limits.MaxSequences, MostBlocks);
+        if (wanted < oneContext)
+        {
+            throw new PlanException(
+                $"{wanted} KV blocks are asked for, but one context of {limits.MaxContextTokens} tokens takes " +
+                $"{oneContext}; ask for more blocks or for shorter contexts.");
+        }
+
+        var problems = new List<string>();
+        var blocks = (long)wanted;
+        var least = request.Limits.KvBlocks ?? oneContext;
+        for (var i = 0; i < ranks.Count; i++)
+        {
+            if (blockBytes[i] == 0)
+            {
+                CheckWeights(request.Devices[i], ranks[i], problems);
+                continue;
+            }
+
+            var fit = Budget(request.Devices[i], ranks[i]) / blockBytes[i];
+            if (request.Devices[i].MemoryBytes is not null && fit < least)
+            {
+                problems.Add(TooSmall(request.Devices[i], ranks[i], least * blockBytes[i]));
+            }
+            else if (request.Limits.KvBlocks is null)
+            {
+                blocks = Math.Max(oneContext, Math.Min(blocks, fit));
+            }
+        }
+
+        return problems.Count == 0 ? (int)blocks : throw new PlanException(problems);
+    }
+
+    private static long Budget(PlanDevice device, RankPlan rank) => device.MemoryBytes is { } memory
+        ? Math.Max(0, (long)(memory * UsableMemory) - rank.WeightBytes - rank.WorkspaceBytes)
+        : UnknownMemoryKvBytes;
+
+    private static void CheckWeights(PlanDevice device, RankPlan rank, List<string> problems)
+    {
+        if (device.MemoryBytes * UsableMemory < rank.WeightBytes + rank.WorkspaceBytes)
+        {
+            problems.Add(TooSmall(device, rank, 0));
+        }
+    }
+
+    private static string TooSmall(PlanDevice device, RankPlan rank, long kvBytes) =>
+        $"Rank {rank.Rank} ({device.Name}) needs {ByteText.Of(rank.WeightBytes)} for weights, " +
+        $"{ByteText.Of(rank.WorkspaceBytes)} for activations and {ByteText.Of(kvBytes)} for the KV cache, but nine " +
+        $"tenths of its memory are {ByteText.Of((long)(device.MemoryBytes!.Value * UsableMemory))}; use more " +
+        "devices, a smaller dtype or a shorter context.";
+}

@@ -1,0 +1,23 @@
+using TensorParallel.Protocol.Architectures;
+using TensorParallel.Protocol.Checkpoints;
+
+namespace TensorParallel.Coordinator.Planning;
+
+/// <summary>What a user wants planned.</summary>
+/// <param name="Spec">The model.</param>
+/// <param name="Devices">At least one; one rank each.</param>
+/// <param name="DType">Dtype of weights and cache: F32, BF16 or F16.</param>
+internal sealed record PlanRequest(ModelSpec Spec, IReadOnlyList<PlanDevice> Devices, DType DType)
+{
+    /// <summary><c>auto</c>, an inline JSON object or the path of a JSON file.</summary>
+    public string TpPlan { get; init; } = Protocol.Parallel.TpPlan.Auto;
+
+    /// <summary>A device map is wanted; the tensor-parallel plan is not looked at.</summary>
+    public bool UseDeviceMap { get; init; }
+
+    /// <summary>A custom plan that cannot be honoured may become a device map too, as <c>auto</c> does.</summary>
+    public bool AllowFallback { get; init; }
+
+    /// <summary>Sizes.</summary>
+    public LimitsRequest Limits { get; init; } = new();
+}

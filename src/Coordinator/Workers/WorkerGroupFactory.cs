@@ -1,0 +1,112 @@
+using System.Security.Cryptography;
+using Google.Protobuf;
+using TensorParallel.Coordinator.Launching;
+using TensorParallel.Protocol.Parallel;
+using TensorParallel.Protocol.Wire.Workers;
+
+namespace TensorParallel.Coordinator.Workers;
+
+/// <summary>Starts the processes of a plan, has them load and join, and hands them over as one group.</summary>
+internal sealed partial class WorkerGroupFactory(
+    WorkerGroupOptions options, IWorkerLauncher launcher, IProgress<LoadProgress> progress, ILoggerFactory loggers)
+    : IWorkerGroupFactory
+{
+    private readonly ILogger _logger = loggers.CreateLogger<WorkerGroupFactory>();
+
+    /// <inheritdoc/>
+    public async Task<IWorkerGroup> StartAsync(CancellationToken cancellationToken) => await StartGroupAsync(cancellationToken);
+
+    /// <summary><see cref="StartAsync"/>, with what only this kind of group can tell: load summary and memory.</summary>
+    public async Task<WorkerGroup> StartGroupAsync(CancellationToken cancellationToken)
+    {
+        var started = TimeProvider.System.GetTimestamp();
+        var secret = RandomNumberGenerator.GetHexString(64);
+        var ledger = new StepLedger(options.Plan.WorldSize, TimeProvider.System);
+        var loss = new GroupLoss();
+        var ranks = options.Plan.Ranks.Select(rank => new WorkerRank(rank, ledger, loss, progress)).ToArray();
+        var hub = await WorkerHubHost.StartAsync(new HubAdmission(secret, ranks, options.HelloTimeout), loggers);
+        var group = new WorkerGroup(options, ranks, hub, ledger, loss);
+        try
+        {
+            foreach (var rank in ranks)
+            {
+                rank.Attach(launcher.Start(new WorkerLaunch(rank.Rank, hub.Address, secret)));
+            }
+
+            var reports = await LoadAsync(ranks, hub, loss, cancellationToken);
+            var summary = new LoadSummary(
+                TimeProvider.System.GetElapsedTime(started), [.. ranks.Zip(reports, Summarise)]);
+            group.LoadSummary = summary;
+            Log.Ready(_logger, ranks.Length, summary.BytesRead / 1e6, summary.Elapsed.TotalSeconds, summary.GigabytesPerSecond);
+            return group;
+        }
+        catch
+        {
+            await group.DisposeAsync();
+            throw;
+        }
+    }
+
+    private static RankLoadSummary Summarise(WorkerRank rank, Loaded loaded) =>
+        new(rank.Rank, rank.Device, loaded.BytesRead, TimeSpan.FromMicroseconds(loaded.Microseconds),
+            [.. loaded.Memory.Select(use => new RankMemory(use.Purpose, use.Current, use.Peak))], loaded.PeakResidentBytes);
+
+    private async Task<Loaded[]> LoadAsync(
+        WorkerRank[] ranks, WorkerHubHost hub, GroupLoss loss, CancellationToken cancellationToken)
+    {
+        await AllAsync(ranks, rank => rank.Connected, options.HelloTimeout, "has not connected", loss, cancellationToken);
+        hub.CloseDoor();
+        var load = new WorkerCommand
+        {
+            Load = new Load
+            {
+                ModelFolder = options.ModelFolder,
+                PlanJson = PlanJson.Serialize(options.Plan),
+                Collective = options.Collective,
+                CollectiveTimeoutMs = checked((int)options.CollectiveTimeout.TotalMilliseconds),
+                Threads = options.Threads,
+            },
+        };
+        Array.ForEach(ranks, rank => rank.Load(load));
+
+        var stall = options.LoadStallTimeout;
+        var blobs = await AllAsync(ranks[..1], rank => rank.Bootstrap, stall, "has made no bootstrap blob", loss, cancellationToken);
+        var bootstrap = new WorkerCommand { Bootstrap = new Bootstrap { Blob = ByteString.CopyFrom(blobs[0]) } };
+        Array.ForEach(ranks, rank => rank.Post(bootstrap));
+        return await AllAsync(ranks, rank => rank.Loaded, stall, "has not got on with loading", loss, cancellationToken);
+    }
+
+    /// <summary>Waits until every rank has got there; a rank that was silent for too long is lost.</summary>
+    private static async Task<T[]> AllAsync<T>(
+        IReadOnlyList<WorkerRank> ranks,
+        Func<WorkerRank, Task<T>> stage,
+        TimeSpan silence,
+        string failure,
+        GroupLoss loss,
+        CancellationToken cancellationToken)
+    {
+        var all = Task.WhenAll(ranks.Select(stage));
+        var period = TimeSpan.FromTicks(Math.Clamp(silence.Ticks / 4, TimeSpan.TicksPerMillisecond, TimeSpan.TicksPerSecond));
+        while (!all.IsCompleted)
+        {
+            await Task.WhenAny(all, loss.Lost, Task.Delay(period, cancellationToken));
+            cancellationToken.ThrowIfCancellationRequested();
+            if (loss.Lost.IsCompleted)
+            {
+                throw loss.Lost.Result;
+            }
+
+            var silent = ranks.FirstOrDefault(rank => !stage(rank).IsCompleted && rank.Silence > silence);
+            silent?.Lose($"{failure} for {silence.TotalSeconds:0.#} s");
+        }
+
+        return await all;
+    }
+
+    private static partial class Log
+    {
+        [LoggerMessage(1, LogLevel.Information,
+            "{Ranks} workers are ready: {Megabytes:F1} MB of weights in {Seconds:F2} s, read at {Rate:F2} GB/s")]
+        public static partial void Ready(ILogger logger, int ranks, double megabytes, double seconds, double rate);
+    }
+}

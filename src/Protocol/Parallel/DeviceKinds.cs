@@ -1,0 +1,22 @@
+using TensorParallel.Protocol.Checkpoints;
+
+namespace TensorParallel.Protocol.Parallel;
+
+/// <summary>Facts about kinds of devices; the kind is what stands before the colon of a device's name.</summary>
+public static class DeviceKinds
+{
+    /// <summary>The host's processor.</summary>
+    public const string Cpu = "cpu";
+
+    /// <summary>NVIDIA GPUs.</summary>
+    public const string Cuda = "cuda";
+
+    /// <summary>Kind of a device: <c>cuda:1</c> is <c>cuda</c>.</summary>
+    public static string Of(string deviceName) => deviceName.Split(':', 2)[0];
+
+    /// <summary>
+    /// Dtype of activations for a model of the given dtype: CPUs compute in F32, other devices in the model's own.
+    /// </summary>
+    public static DType ActivationDType(string deviceName, DType modelDType) =>
+        Of(deviceName) == Cpu ? DType.F32 : modelDType;
+}

@@ -1,0 +1,132 @@
+using System.Text;
+using TensorParallel.Protocol.Checkpoints;
+using TensorParallel.Protocol.Generation;
+
+namespace TensorParallel.Protocol.Parallel;
+
+/// <summary>From JSON to <see cref="ExecutionPlan"/>: a worker allocates by it, so nothing is taken on trust.</summary>
+internal static class PlanJsonReader
+{
+    private const int MaxRanks = 4096;
+    private const int MaxCount = 1 << 30;
+
+    /// <exception cref="PlanException">Not a sound plan.</exception>
+    public static ExecutionPlan Read(string json)
+    {
+        try
+        {
+            return ReadPlan(new StrictObject(JsonFile.ParseObject(Encoding.UTF8.GetBytes(json), "plan"), "plan"));
+        }
+        catch (CheckpointException e)
+        {
+            throw new PlanException(e.Message);
+        }
+    }
+
+    private static ExecutionPlan ReadPlan(StrictObject plan)
+    {
+        var modeName = plan.Text("mode");
+        var mode = PlanModeNames.Find(modeName)
+            ?? throw plan.Wrong("mode", $"{Quote.Of(modeName)} is neither tensor_parallel nor device_map.");
+        var worldSize = plan.Count("world_size", 1, MaxRanks);
+        var result = new ExecutionPlan(
+            mode,
+            worldSize,
+            plan.Texts("fallback_reasons"),
+            DeviceMap(plan, mode, worldSize),
+            ComputeDType(plan),
+            Limits(plan.Object("limits")),
+            [.. plan.Objects("ranks").Select(Rank)],
+            plan.Texts("notes"));
+        plan.End();
+        for (var rank = 0; rank < result.Ranks.Count; rank++)
+        {
+            if (result.Ranks[rank].Rank != rank)
+            {
+                throw plan.Wrong("ranks", $"entry {rank} is of rank {result.Ranks[rank].Rank}.");
+            }
+        }
+
+        return result.Ranks.Count == worldSize
+            ? result
+            : throw plan.Wrong("ranks", $"there are {result.Ranks.Count} for a world_size of {worldSize}.");
+    }
+
+    private static IReadOnlyList<KeyValuePair<string, string>>? DeviceMap(
+        StrictObject plan, PlanMode mode, int worldSize)
+    {
+        var map = plan.TextMapOrNull("device_map");
+        if (map is null != (mode == PlanMode.TensorParallel))
+        {
+            throw plan.Wrong("device_map", "it must be there in the mode device_map, and null otherwise.");
+        }
+
+        foreach (var (module, rank) in map ?? [])
+        {
+            if (!int.TryParse(rank, System.Globalization.CultureInfo.InvariantCulture, out var number)
+                || number < 0 || number >= worldSize)
+            {
+                throw plan.Wrong("device_map", $"{Quote.Of(module)} is on {Quote.Of(rank)}, which is no rank.");
+            }
+        }
+
+        return map;
+    }
+
+    private static DType ComputeDType(StrictObject plan)
+    {
+        var name = plan.Text("dtype");
+        return DTypes.TryParseHuggingFace(name, out var dtype) && dtype is DType.F32 or DType.BF16 or DType.F16
+            ? dtype
+            : throw plan.Wrong("dtype", $"{Quote.Of(name)} is not float32, bfloat16 or float16.");
+    }
+
+    private static StepLimits Limits(StrictObject limits)
+    {
+        var result = new StepLimits(
+            limits.Count("max_step_tokens", 1, MaxCount),
+            limits.Count("max_sequences", 1, MaxCount),
+            limits.Count("max_context_tokens", 1, MaxCount),
+            limits.Count("kv_block_tokens", 1, MaxCount),
+            limits.Count("kv_blocks", 1, MaxCount));
+        limits.End();
+        return result;
+    }
+
+    private static RankPlan Rank(StrictObject rank)
+    {
+        var result = new RankPlan(
+            rank.Count("rank", 0, MaxRanks),
+            rank.Text("device"),
+            rank.Bytes("weight_bytes"),
+            rank.Bytes("kv_bytes"),
+            rank.Bytes("workspace_bytes"),
+            rank.Range("layers"),
+            rank.Flag("has_embedding"),
+            rank.Flag("has_output_head"),
+            rank.Range("query_heads"),
+            rank.Range("key_value_heads"),
+            [.. rank.Objects("tensors").Select(Tensor)]);
+        rank.End();
+        var duplicate = result.Tensors.GroupBy(tensor => tensor.Name).FirstOrDefault(group => group.Count() > 1);
+        return duplicate is null
+            ? result
+            : throw rank.Wrong("tensors", $"tensor {Quote.Of(duplicate.Key)} is there {duplicate.Count()} times.");
+    }
+
+    private static TensorSlice Tensor(StrictObject tensor)
+    {
+        var style = tensor.Text("style");
+        var dim = tensor.CountOrNull("dim", 0, 1);
+        var result = new TensorSlice(
+            tensor.Text("name"),
+            TpStyleCatalog.Find(style)?.Name ?? throw tensor.Wrong("style", $"{Quote.Of(style)} is no style."),
+            dim,
+            tensor.Ranges("ranges"),
+            tensor.Bytes("bytes"));
+        tensor.End();
+        return result.Ranges.Count == 0 == dim is null
+            ? result
+            : throw tensor.Wrong("ranges", "they must be there when dim is, and empty when it is null.");
+    }
+}

@@ -1,0 +1,139 @@
+using TensorParallel.Protocol.Architectures;
+using TensorParallel.Protocol.Checkpoints;
+using TensorParallel.Protocol.Generation;
+using TensorParallel.Protocol.Parallel;
+using TensorParallel.Worker.Devices;
+using TensorParallel.Worker.KvCache;
+using TensorParallel.Worker.Loading;
+using TensorParallel.Worker.Modules;
+using TensorParallel.Worker.Quantization;
+
+namespace TensorParallel.Worker.Execution;
+
+/// <summary>
+/// One rank of a loaded model, ready for steps. Owns all device memory it allocated: after Dispose the device is back where it was.
+/// Used by one thread; device, operations and collective stay the caller's.
+/// </summary>
+internal sealed class WorkerModel : IDisposable
+{
+    private readonly List<IDisposable> _owned;
+
+    private WorkerModel(ModelRunner runner, LoadReport report, List<IDisposable> owned)
+    {
+        Runner = runner;
+        LoadReport = report;
+        _owned = owned;
+    }
+
+    /// <summary>Executes steps.</summary>
+    public ModelRunner Runner { get; }
+
+    /// <summary>What loading took.</summary>
+    public LoadReport LoadReport { get; }
+
+    /// <summary>
+    /// Allocates what the plan says for this rank, loads its weights and wires its modules. Makes no collective call. On failure nothing
+    /// stays allocated.
+    /// </summary>
+    /// <param name="folder">Model folder.</param>
+    /// <param name="plan">The plan, made for this folder.</param>
+    /// <param name="context">This rank's device, operations and peers.</param>
+    /// <param name="progress">See <see cref="WeightLoader.Load"/>.</param>
+    /// <exception cref="CheckpointException">The folder cannot be read, or does not hold what the plan needs.</exception>
+    /// <exception cref="PlanException">The plan does not fit the model or this group of ranks.</exception>
+    public static WorkerModel Load(
+        string folder, ExecutionPlan plan, RankContext context, Action<LoadProgress>? progress = null)
+    {
+        CheckPlan(plan, context);
+        var checkpoint = Checkpoint.Open(folder);
+        var spec = ArchitectureCatalog.Describe(checkpoint.Config);
+        var owned = new List<IDisposable>();
+        try
+        {
+            var rank = plan.Ranks[context.Rank];
+            var activation = context.Ops.ActivationDType(plan.DType);
+            var buffers = Own(new StepBuffers(context.Device, WorkspaceBuffers.For(spec, rank, plan.Limits, activation)));
+            var cache = Own(KvCacheCatalog.Create(KvCacheCatalog.Paged, CacheShape(spec, plan, rank), context.Device));
+            CheckBytes(rank, "KV cache", cache.Bytes, rank.KvBytes);
+            var built = ModuleBuilder.Build(
+                spec, plan, context, WeightFormatCatalog.Get("dense"), new ModuleMemory(cache, RopeTableOf(spec, buffers, context)));
+            var model = Own(built.Model);
+            var loader = new WeightLoader(ModelSpecTensors.Locate(spec, checkpoint), context.Device, context.Rank);
+            var report = loader.Load(built.Targets, progress);
+            var head = model.Head is { } cut ? Own(new HeadRunner(context, model, cut, buffers, plan.Limits)) : null;
+            var slots = new SlotTable(plan.Limits, spec.VocabularySize);
+            var runner = new ModelRunner(context, model, buffers, slots, head, PipelinePosition.Of(plan, context.Rank));
+            return new WorkerModel(runner, report, owned);
+        }
+        catch
+        {
+            Free(owned);
+            throw;
+        }
+
+        T Own<T>(T item)
+            where T : IDisposable
+        {
+            owned.Add(item);
+            return item;
+        }
+    }
+
+    /// <summary>Executes one step; see <see cref="ModelRunner.Step"/>.</summary>
+    public StepResult Step(StepBatch batch) => Runner.Step(batch);
+
+    public void Dispose() => Free(_owned);
+
+    private static KvCacheShape CacheShape(ModelSpec spec, ExecutionPlan plan, RankPlan rank)
+    {
+        var slices = rank.Tensors.ToDictionary(t => t.Name);
+        return new KvCacheShape(
+            plan.DType,
+            plan.Limits.KvBlocks,
+            plan.Limits.KvBlockTokens,
+            rank.Layers.Start,
+            [.. spec.Blocks.Skip(rank.Layers.Start).Take(rank.Layers.Length).Select(block => new KvLayerShape(
+                BlockLayout.Of(block, slices).KeyValueHeads.Length, block.Attention.HeadDim))]);
+    }
+
+    private static Tensor? RopeTableOf(ModelSpec spec, StepBuffers buffers, RankContext context)
+    {
+        if (buffers.Find(WorkspaceBuffers.RopeCosSin) is not { } table)
+        {
+            return null;
+        }
+
+        RopeTable.Fill(RopeTable.CommonRope(spec), table, context.Device);
+        return table;
+    }
+
+    private static void CheckPlan(ExecutionPlan plan, RankContext context)
+    {
+        if (plan.WorldSize != context.Size || plan.Ranks.Count != context.Size || context.Collective.Size != context.Size)
+        {
+            throw new PlanException(
+                $"The plan is for {plan.WorldSize} ranks with {plan.Ranks.Count} entries, but the group has {context.Collective.Size}.");
+        }
+    }
+
+    private static void CheckBytes(RankPlan rank, string what, long allocated, long planned)
+    {
+        if (allocated != planned)
+        {
+            throw new PlanException(
+                $"Rank {rank.Rank} needs {allocated} bytes for its {what}, but the plan counts {planned}: make the plan anew with " +
+                "this version.");
+        }
+    }
+
+    // Last made, first freed.
+    private static void Free(List<IDisposable> owned)
+    {
+        for (var i = owned.Count - 1; i >= 0; i--)
+        {
+            owned[i].Dispose();
+        }
+
+        owned.Clear();
+    }
+}

@@ -1,0 +1,34 @@
+using TensorParallel.Protocol.Checkpoints;
+
+namespace TensorParallel.Worker.Ops.Cpu;
+
+/// <summary>One matrix product as the kernels see it; everything is checked before it is made.</summary>
+internal readonly unsafe struct MatMulJob
+{
+    /// <summary>Tokens in the order of <see cref="Kernels.TokenPacking{TV}"/>.</summary>
+    public required float* Packed { get; init; }
+
+    /// <summary>T.</summary>
+    public required int Tokens { get; init; }
+
+    /// <summary>K.</summary>
+    public required int Columns { get; init; }
+
+    /// <summary>Weight element [0, 0].</summary>
+    public required byte* Weight { get; init; }
+
+    /// <summary>Bytes from one weight row to the next.</summary>
+    public required long WeightStride { get; init; }
+
+    /// <summary>Dtype of the weight.</summary>
+    public required DType WeightDType { get; init; }
+
+    /// <summary>N floats, or null.</summary>
+    public required float* Bias { get; init; }
+
+    /// <summary>Output element [0, 0].</summary>
+    public required float* Output { get; init; }
+
+    /// <summary>Floats from one output row to the next.</summary>
+    public required long OutputStride { get; init; }
+}

@@ -1,0 +1,57 @@
+using System.Collections.Concurrent;
+
+namespace TensorParallel.Worker.Session;
+
+/// <summary>
+/// The one thread that touches a rank's model: runs what is posted, in order, until <see cref="Complete"/> or the first exception.
+/// A background thread: one that hangs on a peer does not keep the process alive.
+/// </summary>
+internal sealed class ComputeThread : IDisposable
+{
+    private readonly BlockingCollection<Action> _work = [];
+    private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly Thread _thread;
+
+    /// <summary>Starts the thread.</summary>
+    public ComputeThread(int rank)
+    {
+        _thread = new Thread(Run) { IsBackground = true, Name = $"compute {rank}" };
+        _thread.Start();
+    }
+
+    /// <summary>Completes when the thread has run everything after <see cref="Complete"/>; faults with what the work threw.</summary>
+    public Task Ended => _ended.Task;
+
+    /// <summary>Queues work; what comes after the first exception or <see cref="Complete"/> is dropped. One thread posts.</summary>
+    public void Post(Action work)
+    {
+        if (!_ended.Task.IsCompleted && !_work.IsAddingCompleted)
+        {
+            _work.Add(work);
+        }
+    }
+
+    /// <summary>No more work comes.</summary>
+    public void Complete() => _work.CompleteAdding();
+
+    /// <summary>Ends the thread once its present work is done; does not wait for that.</summary>
+    public void Dispose() => _work.CompleteAdding();
+
+    private void Run()
+    {
+        try
+        {
+            foreach (var work in _work.GetConsumingEnumerable())
+            {
+                work();
+            }
+
+            _ended.TrySetResult();
+        }
+        catch (Exception exception)
+        {
+            // Handed to whoever awaits Ended: the session reports it to the coordinator and ends the process.
+            _ended.TrySetException(exception);
+        }
+    }
+}

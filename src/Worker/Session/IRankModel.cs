@@ -1,0 +1,19 @@
+using TensorParallel.Protocol.Generation;
+using TensorParallel.Worker.Devices;
+
+namespace TensorParallel.Worker.Session;
+
+/// <summary>
+/// One rank's loaded part of a model, joined to its peers. Created, stepped and disposed by the session's compute thread alone.
+/// </summary>
+internal interface IRankModel : IDisposable
+{
+    /// <summary>Weight bytes read from the checkpoint.</summary>
+    long BytesRead { get; }
+
+    /// <summary>Device memory, one entry a purpose.</summary>
+    IReadOnlyList<MemoryUse> MemoryUse();
+
+    /// <summary>Executes one step together with the other ranks; returns when its tokens are known.</summary>
+    StepResult Step(StepBatch batch);
+}

@@ -1,0 +1,13 @@
+using TensorParallel.Protocol.Parallel;
+
+namespace TensorParallel.Worker.Session;
+
+/// <summary>What the coordinator told a rank to load.</summary>
+/// <param name="Rank">This rank.</param>
+/// <param name="ModelFolder">Folder of the checkpoint.</param>
+/// <param name="Plan">The plan of all ranks.</param>
+/// <param name="Collective">Name of the collective backend.</param>
+/// <param name="CollectiveTimeout">Longest wait on a peer.</param>
+/// <param name="Threads">Compute threads of this rank, at least 1.</param>
+internal sealed record RankLoad(
+    int Rank, string ModelFolder, ExecutionPlan Plan, string Collective, TimeSpan CollectiveTimeout, int Threads);

@@ -1,0 +1,68 @@
+using Microsoft.Extensions.Logging.Abstractions;
+using TensorParallel.Coordinator.Launching;
+using TensorParallel.Worker.Session;
+
+namespace TensorParallel.FakeWorkers;
+
+/// <summary>Runs real sessions over the real socket inside this process.</summary>
+internal sealed class InProcessLauncher : IWorkerLauncher
+{
+    /// <summary>Secret to use instead of the one given.</summary>
+    public string? WrongSecret { get; init; }
+
+    /// <summary>The sessions started, in order.</summary>
+    public List<Session> Sessions { get; } = [];
+
+    public IWorkerProcess Start(WorkerLaunch launch)
+    {
+        var session = new Session(WorkerAddress.TryParse(launch.Address)!, new WorkerIdentity(launch.Rank, WrongSecret ?? launch.Secret));
+        Sessions.Add(session);
+        return session;
+    }
+
+    /// <summary>A session that poses as a process; killing it breaks its connection.</summary>
+    internal sealed class Session : IWorkerProcess
+    {
+        private readonly CoordinatorLink _link;
+        private int _killed;
+
+        public Session(WorkerAddress address, WorkerIdentity identity)
+        {
+            SocketPath = address.SocketPath;
+            _link = CoordinatorLink.Dial(address);
+            Ended = new WorkerSession(_link, identity, new FakeRankModelLoader(), NullLogger<WorkerSession>.Instance).RunAsync();
+            Exited = ExitAsync();
+        }
+
+        public string SocketPath { get; }
+
+        public Task<SessionEnd> Ended { get; }
+
+        public string? LossReason => _link.LossReason;
+
+        public int ProcessId => Environment.ProcessId;
+
+        public Task<ProcessExit> Exited { get; }
+
+        public IReadOnlyList<string> LastErrorLines() => [];
+
+        public void Kill()
+        {
+            Interlocked.Exchange(ref _killed, 1);
+            _ = _link.DisposeAsync().AsTask();
+        }
+
+        public async ValueTask DisposeAsync()
+        {
+            Kill();
+            await Exited;
+        }
+
+        private async Task<ProcessExit> ExitAsync()
+        {
+            var end = await Ended;
+            await _link.DisposeAsync();
+            return new ProcessExit(_killed != 0 ? 137 : end == SessionEnd.Stopped ? 0 : 1);
+        }
+    }
+}

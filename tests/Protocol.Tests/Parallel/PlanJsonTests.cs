@@ -1,0 +1,181 @@
+using System.Text.Json.Nodes;
+using NJsonSchema;
+using TensorParallel.Protocol.Parallel;
+using TensorParallel.TestKit;
+using Xunit;
+
+namespace TensorParallel.Protocol.Tests.Parallel;
+
+public sealed class PlanJsonTests
+{
+    private static readonly string s_schemaPath =
+        Path.Combine(RepositoryPaths.Root, "src", "Protocol", "Parallel", "plan.schema.json");
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void WrittenAndReadBack_IsTheSame(bool indented)
+    {
+        foreach (var plan in new[] { SamplePlan.TensorParallel, SamplePlan.DeviceMap })
+        {
+            var json = PlanJson.Serialize(plan, indented);
+            var read = PlanJson.Deserialize(json);
+
+            Assert.Equal(json, PlanJson.Serialize(read, indented));
+            Assert.Equivalent(plan, read, strict: true);
+        }
+    }
+
+    [Fact]
+    public void Names_AreThoseThatClientsKnow()
+    {
+        var plan = JsonNode.Parse(PlanJson.Serialize(SamplePlan.TensorParallel))!;
+
+        Assert.Equal("tensor_parallel", (string?)plan["mode"]);
+        Assert.Equal(2, (int?)plan["world_size"]);
+        Assert.Empty(plan["fallback_reasons"]!.AsArray());
+        Assert.Null(plan["device_map"]);
+        Assert.Equal("bfloat16", (string?)plan["dtype"]);
+        Assert.Equal(2048, (int?)plan["limits"]!["kv_blocks"]);
+        var rank = plan["ranks"]![1]!;
+        Assert.Equal((1, "cuda:1"), ((int?)rank["rank"], (string?)rank["device"]));
+        Assert.Equal(70_000_000_001, (long?)rank["weight_bytes"]);
+        var tensor = rank["tensors"]![2]!;
+        Assert.Equal(("packed_colwise", 0), ((string?)tensor["style"], (int?)tensor["dim"]));
+        Assert.Equal(16384, (long?)tensor["bytes"]);
+        Assert.Equal("[[128,256],[384,512]]", tensor["ranges"]!.ToJsonString());
+        Assert.Null(rank["tensors"]![0]!["dim"]);
+        Assert.Equal("1", (string?)JsonNode.Parse(PlanJson.Serialize(SamplePlan.DeviceMap))!["device_map"]!["lm_head"]);
+    }
+
+    [Fact]
+    public async Task Plans_ObeyTheSchema()
+    {
+        var schema = await JsonSchema.FromFileAsync(s_schemaPath, TestContext.Current.CancellationToken);
+
+        Assert.Empty(schema.Validate(PlanJson.Serialize(SamplePlan.TensorParallel)));
+        Assert.Empty(schema.Validate(PlanJson.Serialize(SamplePlan.DeviceMap)));
+    }
+
+    [Theory]
+    [InlineData("mode", "\"pipeline\"")]
+    [InlineData("device_map", "3")]
+    [InlineData("limits.kv_blocks", "0")]
+    [InlineData("ranks.0.tensors.1.dim", "2")]
+    [InlineData("ranks.0.tensors.1.ranges", "[[0]]")]
+    [InlineData("ranks.0.tensors.1.style", "\"sideways\"")]
+    [InlineData("ranks.1.extra", "1")]
+    public async Task TheSchema_RefusesWhatIsNotAPlan(string path, string json)
+    {
+        var schema = await JsonSchema.FromFileAsync(s_schemaPath, TestContext.Current.CancellationToken);
+
+        Assert.NotEmpty(schema.Validate(Changed(path, json)));
+    }
+
+    [Theory]
+    [InlineData("mode", "\"pipeline\"", "plan.mode: \"pipeline\" is neither tensor_parallel nor device_map.")]
+    [InlineData("dtype", "\"int32\"", "plan.dtype: \"int32\" is not float32, bfloat16 or float16.")]
+    [InlineData("world_size", "3", "plan.ranks: there are 2 for a world_size of 3.")]
+    [InlineData("world_size", "1e9", "plan.world_size: \"1e9\" is not a whole number from 1 to 4096.")]
+    [InlineData("device_map", "{}", "plan.device_map: it must be there in the mode device_map, and null otherwise.")]
+    [InlineData("limits.kv_blocks", "-1", "plan.limits.kv_blocks: \"-1\" is not a whole number from 1 to 1073741824.")]
+    [InlineData("limits.more", "1", "plan.limits.more: the key is unknown.")]
+    [InlineData("notes", "[1]", "plan.notes: \"1\" is not a string.")]
+    [InlineData("ranks.1.rank", "0", "plan.ranks: entry 1 is of rank 0.")]
+    [InlineData("ranks.1.layers", "[3, 2]", "plan.ranks[1].layers: \"2\" is not a whole number from 3 to 2147483647.")]
+    [InlineData(
+        "ranks.1.weight_bytes",
+        "1.5",
+        "plan.ranks[1].weight_bytes: \"1.5\" is not a whole number from 0 to 9223372036854775807.")]
+    [InlineData("ranks.0.has_embedding", "\"yes\"", "plan.ranks[0].has_embedding: it is neither true nor false.")]
+    [InlineData("ranks.0.tensors.1.style", "\"x\"", "plan.ranks[0].tensors[1].style: \"x\" is no style.")]
+    [InlineData(
+        "ranks.0.tensors.1.dim", "2", "plan.ranks[0].tensors[1].dim: \"2\" is not a whole number from 0 to 1.")]
+    [InlineData(
+        "ranks.0.tensors.1.dim",
+        "null",
+        "plan.ranks[0].tensors[1].ranges: they must be there when dim is, and empty when it is null.")]
+    [InlineData(
+        "ranks.0.tensors.1.ranges",
+        "[[-1, 2]]",
+        "plan.ranks[0].tensors[1].ranges: \"-1\" is not a whole number from 0 to 2147483647.")]
+    [InlineData(
+        "ranks.0.tensors.1.name",
+        "\"model.norm.weight\"",
+        "plan.ranks[0].tensors: tensor \"model.norm.weight\" is there 2 times.")]
+    public void WhatIsNotAPlan_IsRefusedByKey(string path, string json, string expected) =>
+        Assert.Equal(expected, Assert.Throws<PlanException>(() => PlanJson.Deserialize(Changed(path, json))).Message);
+
+    [Theory]
+    [InlineData("mode")]
+    [InlineData("ranks.1.device")]
+    [InlineData("ranks.0.tensors.2.bytes")]
+    [InlineData("limits")]
+    public void AMissingKey_IsNamed(string path)
+    {
+        var message = Assert.Throws<PlanException>(() => PlanJson.Deserialize(Changed(path, null))).Message;
+
+        Assert.EndsWith($"{path.Split('.')[^1]}: the key is missing.", message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void AModuleOnNoRank_IsRefused()
+    {
+        var json = PlanJson.Serialize(SamplePlan.DeviceMap).Replace("\"lm_head\":\"1\"", "\"lm_head\":\"2\"");
+
+        Assert.Equal(
+            "plan.device_map: \"lm_head\" is on \"2\", which is no rank.",
+            Assert.Throws<PlanException>(() => PlanJson.Deserialize(json)).Message);
+    }
+
+    [Fact]
+    public void DamagedText_IsRefusedOrReadsAsAPlan_AndNothingElse()
+    {
+        var seed = Random.Shared.Next();
+        var random = new Random(seed);
+        var json = PlanJson.Serialize(SamplePlan.TensorParallel);
+        const string Letters = "{}[]\",:0123456789-.e\\ nulltrue";
+        var refused = 0;
+        for (var i = 0; i < 3000; i++)
+        {
+            var damaged = json.ToCharArray();
+            for (var changes = random.Next(1, 4); changes > 0; changes--)
+            {
+                damaged[random.Next(damaged.Length)] = Letters[random.Next(Letters.Length)];
+            }
+
+            try
+            {
+                _ = PlanJson.Deserialize(new string(damaged));
+            }
+            catch (PlanException)
+            {
+                refused++;
+            }
+            catch (Exception e)
+            {
+                Assert.Fail($"seed {seed}, case {i}: {e}");
+            }
+        }
+
+        Assert.True(refused > 1000, $"seed {seed}: only {refused} were refused.");
+    }
+
+    // The sample with one value replaced, added or (null) taken away.
+    private static string Changed(string path, string? json)
+    {
+        var plan = JsonNode.Parse(PlanJson.Serialize(SamplePlan.TensorParallel))!;
+        var keys = path.Split('.');
+        var parent = keys[..^1].Aggregate(plan, (node, key) => int.TryParse(key, out var i) ? node[i]! : node[key]!);
+        if (json is null)
+        {
+            Assert.True(parent.AsObject().Remove(keys[^1]));
+        }
+        else
+        {
+            parent[keys[^1]] = JsonNode.Parse(json);
+        }
+
+        return plan.ToJsonString();
+    }
+}
