@@ -7,9 +7,9 @@ using TensorParallel.Worker.Devices;
 namespace TensorParallel.Benchmarks.Collectives;
 
 /// <summary>
-/// Microseconds of one all-reduce in shared memory, the ranks being processes: <c>allreduce [--ranks N] [--bytes B,B,…]</c>. Every size
-/// runs in batches; the line shows the best and the median batch. The other ranks are this program with <c>--peer RANK</c>, the
-/// bootstrap blob on their standard input.
+/// Microseconds of one all-reduce in shared memory, the ranks being processes: <c>allreduce [--ranks N] [--bytes
+/// B,B,…]</c>. Every size runs in batches; the line shows the best and the median batch. The other ranks are this
+/// program with <c>--peer RANK</c>, the bootstrap blob on their standard input.
 /// </summary>
 internal static class AllReduceBenchmark
 {
@@ -85,14 +85,16 @@ internal static class AllReduceBenchmark
         {
             Console.WriteLine(string.Create(
                 CultureInfo.InvariantCulture,
-                $"{bytes,9} bytes: best {sorted[0],8:0.00} us, median {sorted[sorted.Length / 2],8:0.00} us  ({Batches} x {count} calls)"));
+                $"{bytes,9} bytes: best {sorted[0],8:0.00} us, median {sorted[sorted.Length / 2],8:0.00} us  "
+                + $"({Batches} x {count} calls)"));
         }
     }
 
     private static Process StartPeer(int rank, string[] args, byte[] blob)
     {
         var program = Environment.ProcessPath!;
-        string[] assembly = Path.GetFileNameWithoutExtension(program) == "dotnet" ? [typeof(AllReduceBenchmark).Assembly.Location] : [];
+        string[] assembly =
+            Path.GetFileNameWithoutExtension(program) == "dotnet" ? [typeof(AllReduceBenchmark).Assembly.Location] : [];
         var start = new ProcessStartInfo(
             program, [.. assembly, "allreduce", .. args, "--peer", rank.ToString(CultureInfo.InvariantCulture)])
         {
@@ -103,5 +105,6 @@ internal static class AllReduceBenchmark
         return peer;
     }
 
-    private static string? Option(string[] args, string name) => args.SkipWhile(a => a != name).Skip(1).FirstOrDefault();
+    private static string? Option(string[] args, string name) =>
+        args.SkipWhile(a => a != name).Skip(1).FirstOrDefault();
 }

@@ -12,7 +12,9 @@ using TensorParallel.Worker.Sampling;
 
 namespace TensorParallel.Benchmarks.Sampling;
 
-/// <summary>Microseconds to draw one token on one rank: <c>sampling [--vocabulary V]</c>; 151,936 tokens unless told otherwise.</summary>
+/// <summary>
+/// Microseconds to draw one token on one rank: <c>sampling [--vocabulary V]</c>; 151,936 tokens unless told otherwise.
+/// </summary>
 internal static class SamplingBenchmark
 {
     private const int Draws = 200;
@@ -21,7 +23,8 @@ internal static class SamplingBenchmark
     public static int Run(string[] args)
     {
         var vocabulary = int.Parse(
-            args.SkipWhile(a => a != "--vocabulary").Skip(1).FirstOrDefault() ?? "151936", CultureInfo.InvariantCulture);
+            args.SkipWhile(
+                a => a != "--vocabulary").Skip(1).FirstOrDefault() ?? "151936", CultureInfo.InvariantCulture);
         Console.WriteLine($"sampling, vocabulary {vocabulary}, one row, one rank");
         var peaked = Logits(vocabulary, 1.5f);
         var flat = Logits(vocabulary, 0.7f);
@@ -42,7 +45,8 @@ internal static class SamplingBenchmark
         using IDevice device = new PlainMemory();
         using var collective = new SingleRankCollective(device);
         using var sampler = new Sampler(
-            new CpuSamplingOps(), device, collective, [new IndexRange(0, logits.Length)], 0, new StepLimits(16, 1, 4096, 16, 256));
+            new CpuSamplingOps(
+                ), device, collective, [new IndexRange(0, logits.Length)], 0, new StepLimits(16, 1, 4096, 16, 256));
         var tensor = device.AllocateTensor(DType.F32, 1, logits.Length, MemoryPurpose.Workspace);
         device.CopyToDevice(MemoryMarshal.AsBytes(logits.AsSpan()), tensor.Buffer, 0);
         sampler.Begin(0, new SequenceStart(1, sampling));
@@ -59,10 +63,14 @@ internal static class SamplingBenchmark
         var sorted = times[Draws..].Order().ToArray();
         Console.WriteLine(string.Create(
             CultureInfo.InvariantCulture,
-            $"{name,-24} best {sorted[0],8:0.0} us, median {sorted[Draws / 2],8:0.0} us, {sampler.GatheredRows} of {2 * Draws} gathered"));
+            $"{name,-24} best {sorted[0],8:0.0} us, median {sorted[Draws / 2],8:0.0} us, {sampler.GatheredRows} of "
+            + $"{2 * Draws} gathered"));
     }
 
-    /// <summary>Zipf's law, which language models come near to: the r-th best token's probability is in proportion to r to −exponent.</summary>
+    /// <summary>
+    /// Zipf's law, which language models come near to: the r-th best token's probability is in proportion to r to
+    /// −exponent.
+    /// </summary>
     private static float[] Logits(int vocabulary, float exponent)
     {
         var logits = Enumerable.Range(1, vocabulary).Select(r => -exponent * MathF.Log(r)).ToArray();

@@ -8,15 +8,15 @@ namespace TensorParallel.Worker.Ops.Cpu;
 internal sealed unsafe partial class CpuSamplingOps
 {
     /// <summary>
-    /// Bound of the relative error of a sum of exponentials in floats: arguments are rounded by |x|·2⁻²³, which weighted by
-    /// exp(x) is below 2·10⁻⁶ for vocabularies of millions, and exponentials and chunk sums by some 10⁻⁶. A top-p boundary this
-    /// close to p is decided on gathered logits, so that the cut of the vocabulary cannot move it.
+    /// Bound of the relative error of a sum of exponentials in floats: arguments are rounded by |x|·2⁻²³, which
+    /// weighted by exp(x) is below 2·10⁻⁶ for vocabularies of millions, and exponentials and chunk sums by some 10⁻⁶. A
+    /// top-p boundary this close to p is decided on gathered logits, so that the cut of the vocabulary cannot move it.
     /// </summary>
     private const double SumError = 2e-5;
 
     /// <summary>
-    /// Distances below the best logit, in temperatures, above which tokens are sorted; the next one where the filters need
-    /// more. Sorting a whole vocabulary is the slow last resort.
+    /// Distances below the best logit, in temperatures, above which tokens are sorted; the next one where the filters
+    /// need more. Sorting a whole vocabulary is the slow last resort.
     /// </summary>
     private static readonly float[] s_depths = [2, 4, 6, 9, 13, float.PositiveInfinity];
 
@@ -114,7 +114,11 @@ internal sealed unsafe partial class CpuSamplingOps
     }
 
     private int DrawFromCandidates(
-        Span<int> summary, IReadOnlyList<IndexRange> parts, SummaryLayout layout, int position, in SlotSettings settings)
+        Span<int> summary,
+        IReadOnlyList<IndexRange> parts,
+        SummaryLayout layout,
+        int position,
+        in SlotSettings settings)
     {
         var floor = float.NegativeInfinity;
         var best = float.NegativeInfinity;
@@ -146,7 +150,9 @@ internal sealed unsafe partial class CpuSamplingOps
 
         if (!float.IsNegativeInfinity(floor))
         {
-            return _known.Count == 0 ? ISamplingOps.Unproven : DrawFromKnown(floor, total, SumError, position, settings);
+            return _known.Count == 0
+                ? ISamplingOps.Unproven
+                : DrawFromKnown(floor, total, SumError, position, settings);
         }
 
         // Every token is known: sum the weights as they are summed over gathered logits.

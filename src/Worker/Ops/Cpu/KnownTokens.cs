@@ -3,9 +3,9 @@ using System.Numerics.Tensors;
 namespace TensorParallel.Worker.Ops.Cpu;
 
 /// <summary>
-/// Tokens of one row whose logits are known, to be sorted best first: larger logit, then lower id. A token is one 64-bit key whose
-/// rising order is that order, since sorting plain integers is several times faster than sorting by a comparison. The arrays are
-/// kept for the next row.
+/// Tokens of one row whose logits are known, to be sorted best first: larger logit, then lower id. A token is one
+/// 64-bit key whose rising order is that order, since sorting plain integers is several times faster than sorting by a
+/// comparison. The arrays are kept for the next row.
 /// </summary>
 internal sealed class KnownTokens
 {
@@ -33,8 +33,8 @@ internal sealed class KnownTokens
             Array.Resize(ref _keys, 2 * Count);
         }
 
-        // Adding 0 makes −0 to +0, which is no worse. Flipping all bits of negative floats, and the sign of the others, orders
-        // their bits as integers; the complement puts the largest first.
+        // Adding 0 makes −0 to +0, which is no worse. Flipping all bits of negative floats, and the sign of the others,
+        // orders their bits as integers; the complement puts the largest first.
         var bits = BitConverter.SingleToUInt32Bits(logit + 0f);
         var order = (bits & 0x8000_0000) != 0 ? ~bits : bits | 0x8000_0000;
         _keys[Count++] = ((ulong)~order << 32) | (uint)id;
@@ -52,8 +52,9 @@ internal sealed class KnownTokens
     }
 
     /// <summary>
-    /// Sum of the weights exp((x − best) / temperature) of all tokens, in the order of their ids: what <see cref="TotalWeight"/> gives for
-    /// the row they come from when only tokens of weight 0 are missing. Leaves the tokens unsorted.
+    /// Sum of the weights exp((x − best) / temperature) of all tokens, in the order of their ids: what
+    /// <see cref="TotalWeight"/> gives for the row they come from when only tokens of weight 0 are missing. Leaves the
+    /// tokens unsorted.
     /// </summary>
     public double TotalWeightOfAll(float best, float temperature)
     {
@@ -81,8 +82,8 @@ internal sealed class KnownTokens
         double total = 0;
         for (var start = 0; start < logits.Length; start += ChunkTokens)
         {
-            // Always a whole chunk, so that a weight does not depend on where in the row its token stands: a row's tail would
-            // take another path through the vectorised exponential.
+            // Always a whole chunk, so that a weight does not depend on where in the row its token stands: a row's tail
+            // would take another path through the vectorised exponential.
             var part = logits[start..Math.Min(start + ChunkTokens, logits.Length)];
             weights[part.Length..].Clear();
             TensorPrimitives.ConvertChecked<float, double>(part, weights);
