@@ -74,7 +74,9 @@ internal sealed class ApiFixture : IAsyncDisposable
     {
         var sizes = limits ?? EngineFixture.Limits;
         var engine = new EngineFixture(
-            make ?? (_ => new FakeWorkerGroup(sizes, _ => Task.CompletedTask)), options, tokenizer: hasTokenizer ? s_tokenizer : null);
+            make ?? (_ => new FakeWorkerGroup(sizes, _ => Task.CompletedTask)),
+            options,
+            tokenizer: hasTokenizer ? s_tokenizer : null);
         var fixture = new ApiFixture(engine, hasTokenizer, [90], sizes);
         await fixture._application.StartAsync();
         if (startEngine)

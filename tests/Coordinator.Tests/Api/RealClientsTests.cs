@@ -5,7 +5,9 @@ using Xunit;
 
 namespace TensorParallel.Coordinator.Tests.Api;
 
-/// <summary>Node's and Python's gRPC clients against the real server with fake workers; skipped where they cannot be installed.</summary>
+/// <summary>
+/// Node's and Python's gRPC clients against the real server with fake workers; skipped where they cannot be installed.
+/// </summary>
 public sealed class RealClientsTests
 {
     private const int CannotInstall = 3;

@@ -5,8 +5,8 @@ using TensorParallel.Coordinator.Engine;
 namespace TensorParallel.Coordinator.Api.Grpc;
 
 /// <summary>
-/// Tells those who watch the health service each change of the engine when it happens; the framework's own publisher would look
-/// every half minute.
+/// Tells those who watch the health service each change of the engine when it happens; the framework's own publisher
+/// would look every half minute.
 /// </summary>
 /// <param name="model">What is served.</param>
 /// <param name="health">The standard service's state.</param>
@@ -35,7 +35,8 @@ internal sealed class HealthNotifier(ServedModel model, HealthServiceImpl health
 
     private void OnStateChanged(EngineState state) => Publish();
 
-    // The present state, read inside the lock: of two notices at a time the later one cannot be overwritten by the earlier.
+    // The present state, read inside the lock: of two notices at a time the later one cannot be overwritten by the
+    // earlier.
     private void Publish()
     {
         lock (_lock)

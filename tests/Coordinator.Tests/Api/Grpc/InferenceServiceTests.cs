@@ -31,12 +31,15 @@ public sealed class InferenceServiceTests
     [Fact]
     public async Task Defaults_are_filled_in_and_a_seed_is_drawn_and_reported()
     {
-        await using var api = await ApiFixture.StartAsync(limits: EngineFixture.Limits with { MaxContextTokens = 200, KvBlocks = 50 });
-        var events = await ReadAsync(api.Client.Generate(new Wire.GenerateRequest { Prompt = "In the beginning", IgnoreEos = true }));
+        await using var api = await ApiFixture.StartAsync(
+            limits: EngineFixture.Limits with { MaxContextTokens = 200, KvBlocks = 50 });
+        var events = await ReadAsync(
+            api.Client.Generate(new Wire.GenerateRequest { Prompt = "In the beginning", IgnoreEos = true }));
         Assert.Equal(api.Model.Tokenizer!.Encode("In the beginning"), events[0].Started.PromptIds);
         Assert.Equal(128, events[^1].Finished.GeneratedTokens);
 
-        var again = await ReadAsync(api.Client.Generate(new Wire.GenerateRequest { Prompt = "In the beginning", IgnoreEos = true }));
+        var again = await ReadAsync(
+            api.Client.Generate(new Wire.GenerateRequest { Prompt = "In the beginning", IgnoreEos = true }));
         Assert.NotEqual(events[0].Started.Seed, again[0].Started.Seed);
         var repeated = await ReadAsync(api.Client.Generate(
             new Wire.GenerateRequest { Prompt = "In the beginning", IgnoreEos = true, Seed = events[0].Started.Seed }));
@@ -73,7 +76,8 @@ public sealed class InferenceServiceTests
         var request = ApiFixture.Request(2, 5);
         request.Logprobs = 4;
         var events = await ReadAsync(api.Client.Generate(request));
-        Assert.All(events[1..^1], message => Assert.Equal((-1f, 4), (message.Token.Logprob, message.Token.TopLogprobs.Count)));
+        Assert.All(
+            events[1..^1], message => Assert.Equal((-1f, 4), (message.Token.Logprob, message.Token.TopLogprobs.Count)));
     }
 
     [Fact]
@@ -83,12 +87,14 @@ public sealed class InferenceServiceTests
         var tokenizer = api.Model.Tokenizer!;
         var whole = await api.Client.TokenizeAsync(new Wire.TokenizeRequest { Text = "In the beginning" });
         Assert.Equal(tokenizer.Encode("In the beginning"), whole.Ids);
-        var plain = await api.Client.TokenizeAsync(new Wire.TokenizeRequest { Text = "In the beginning", AddSpecialTokens = false });
+        var plain = await api.Client.TokenizeAsync(
+            new Wire.TokenizeRequest { Text = "In the beginning", AddSpecialTokens = false });
         Assert.Equal(tokenizer.Encode("In the beginning", false), plain.Ids);
 
         var text = await api.Client.DetokenizeAsync(new Wire.DetokenizeRequest { Ids = { whole.Ids } });
         Assert.Equal("In the beginning", text.Text);
-        var marked = await api.Client.DetokenizeAsync(new Wire.DetokenizeRequest { Ids = { whole.Ids }, SkipSpecialTokens = false });
+        var marked = await api.Client.DetokenizeAsync(
+            new Wire.DetokenizeRequest { Ids = { whole.Ids }, SkipSpecialTokens = false });
         Assert.Equal(tokenizer.Decode(whole.Ids, false), marked.Text);
     }
 
@@ -109,7 +115,8 @@ public sealed class InferenceServiceTests
     public async Task Cancelling_a_call_ends_its_computation()
     {
         var gate = new StepGate();
-        await using var api = await ApiFixture.StartAsync(_ => new FakeWorkerGroup(EngineFixture.Limits, gate.PassAsync));
+        await using var api = await ApiFixture.StartAsync(
+            _ => new FakeWorkerGroup(EngineFixture.Limits, gate.PassAsync));
         using var call = api.Client.Generate(ApiFixture.Request(80, 1, 2, 3));
         gate.Allow(4);
         for (var i = 0; i < 5; i++)
@@ -131,7 +138,8 @@ public sealed class InferenceServiceTests
     public async Task A_deadline_ends_the_call_and_the_computation()
     {
         var gate = new StepGate();
-        await using var api = await ApiFixture.StartAsync(_ => new FakeWorkerGroup(EngineFixture.Limits, gate.PassAsync));
+        await using var api = await ApiFixture.StartAsync(
+            _ => new FakeWorkerGroup(EngineFixture.Limits, gate.PassAsync));
         gate.Allow(3);
         using var call = api.Client.Generate(ApiFixture.Request(80, 1, 2, 3), deadline: DateTime.UtcNow.AddSeconds(1));
         var error = await Assert.ThrowsAsync<RpcException>(() => ReadAsync(call));
@@ -142,7 +150,8 @@ public sealed class InferenceServiceTests
         Assert.InRange(api.Engine.Engine.Statistics.Steps, 3, 5);
     }
 
-    internal static async Task<List<Wire.GenerateResponse>> ReadAsync(AsyncServerStreamingCall<Wire.GenerateResponse> call)
+    internal static async Task<List<Wire.GenerateResponse>> ReadAsync(
+        AsyncServerStreamingCall<Wire.GenerateResponse> call)
     {
         var read = new List<Wire.GenerateResponse>();
         using var patience = new CancellationTokenSource(EngineFixture.Patience);

@@ -23,7 +23,8 @@ public sealed class StandardServicesTests
         var health = new Health.HealthClient(api.Channel);
         using var watch = health.Watch(new HealthCheckRequest { Service = service });
         Assert.Equal(Serving.NotServing, await NextAsync(watch));
-        Assert.Equal(Serving.NotServing, (await health.CheckAsync(new HealthCheckRequest { Service = service })).Status);
+        Assert.Equal(Serving.NotServing,
+            (await health.CheckAsync(new HealthCheckRequest { Service = service })).Status);
 
         var group = await api.Engine.StartAsync();
         Assert.Equal(Serving.Serving, await NextAsync(watch));
@@ -34,7 +35,8 @@ public sealed class StandardServicesTests
         Assert.Equal(Serving.Serving, await NextAsync(watch));
         await api.Engine.Engine.DrainAsync(TimeSpan.Zero, CancellationToken.None);
         Assert.Equal(Serving.NotServing, await NextAsync(watch));
-        Assert.Equal(Serving.NotServing, (await health.CheckAsync(new HealthCheckRequest { Service = service })).Status);
+        Assert.Equal(Serving.NotServing,
+            (await health.CheckAsync(new HealthCheckRequest { Service = service })).Status);
     }
 
     [Fact]
@@ -42,7 +44,8 @@ public sealed class StandardServicesTests
     {
         await using var api = await ApiFixture.StartAsync();
         var error = await Assert.ThrowsAsync<RpcException>(
-            async () => await new Health.HealthClient(api.Channel).CheckAsync(new HealthCheckRequest { Service = "nobody" }));
+            async () => await new Health.HealthClient(api.Channel).CheckAsync(
+                new HealthCheckRequest { Service = "nobody" }));
         Assert.Equal(StatusCode.NotFound, error.StatusCode);
     }
 
@@ -80,7 +83,8 @@ public sealed class StandardServicesTests
     public async Task Three_hundred_generations_share_one_connection()
     {
         await using var api = await ApiFixture.StartAsync();
-        var calls = Enumerable.Range(1, 300).Select(i => InferenceServiceTests.ReadAsync(api.Client.Generate(ApiFixture.Request(8, i))));
+        var calls = Enumerable.Range(1, 300).Select(
+            i => InferenceServiceTests.ReadAsync(api.Client.Generate(ApiFixture.Request(8, i))));
         var all = await Task.WhenAll(calls);
         Assert.All(all, events => Assert.Equal(8, events[^1].Finished.GeneratedTokens));
         await api.Engine.CheckNothingIsLeftAsync();

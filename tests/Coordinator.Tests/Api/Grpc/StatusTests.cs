@@ -32,8 +32,9 @@ public sealed class StatusTests
         var detail = await FailAsync(api, request, StatusCode.InvalidArgument);
         string[] names =
         [
-            "max_new_tokens", "min_new_tokens", "temperature is NaN", "top_k", "top_p", "min_p", "repetition_penalty", "presence_penalty",
-            "frequency_penalty", "logprobs", "stop string is empty", "A prompt id is -5", "1 more", "end-of-sequence id is 1073741824",
+            "max_new_tokens", "min_new_tokens", "temperature is NaN", "top_k", "top_p", "min_p", "repetition_penalty",
+            "presence_penalty", "frequency_penalty", "logprobs", "stop string is empty", "A prompt id is -5", "1 more",
+            "end-of-sequence id is 1073741824",
         ];
         Assert.All(names, name => Assert.Contains(name, detail));
     }
@@ -59,7 +60,8 @@ public sealed class StatusTests
     public async Task A_prompt_that_fills_the_context_is_refused_with_numbers()
     {
         await using var api = await ApiFixture.StartAsync();
-        var detail = await FailAsync(api, ApiFixture.Request(5, [.. Enumerable.Range(1, 96)]), StatusCode.InvalidArgument);
+        var detail = await FailAsync(
+            api, ApiFixture.Request(5, [.. Enumerable.Range(1, 96)]), StatusCode.InvalidArgument);
         Assert.Contains("The prompt has 96 tokens, but the context holds 96", detail);
     }
 
@@ -67,7 +69,8 @@ public sealed class StatusTests
     public async Task A_prompt_is_needed()
     {
         await using var api = await ApiFixture.StartAsync();
-        Assert.Contains("prompt or prompt_ids", await FailAsync(api, new Wire.GenerateRequest(), StatusCode.InvalidArgument));
+        Assert.Contains("prompt or prompt_ids",
+            await FailAsync(api, new Wire.GenerateRequest(), StatusCode.InvalidArgument));
         Assert.Contains("prompt is empty", await FailAsync(api, ApiFixture.Request(5), StatusCode.InvalidArgument));
     }
 
@@ -105,7 +108,9 @@ public sealed class StatusTests
     {
         var gate = new StepGate();
         await using var api = await ApiFixture.StartAsync(
-            start => start == 1 ? new FakeWorkerGroup(EngineFixture.Limits, gate.PassAsync) : EngineFixture.Unpaced(start));
+            start => start == 1
+                ? new FakeWorkerGroup(EngineFixture.Limits, gate.PassAsync)
+                : EngineFixture.Unpaced(start));
         gate.Allow(2);
         using var call = api.Client.Generate(ApiFixture.Request(50, 1, 2));
         Assert.True(await call.ResponseStream.MoveNext(CancellationToken.None));
@@ -122,12 +127,14 @@ public sealed class StatusTests
     {
         var gate = new StepGate();
         await using var api = await ApiFixture.StartAsync(
-            _ => new FakeWorkerGroup(EngineFixture.Limits, gate.PassAsync), options: new EngineOptions { MaxWaiting = 1 });
+            _ => new FakeWorkerGroup(EngineFixture.Limits, gate.PassAsync),
+            options: new EngineOptions { MaxWaiting = 1 });
         using var running = api.Client.Generate(ApiFixture.Request(9, 1));
         await api.Engine.WaitUntilAsync(() => api.Engine.Engine.Statistics.Running == 1, "a running request");
         using var waiting = api.Client.Generate(ApiFixture.Request(9, 1));
         await api.Engine.WaitUntilAsync(() => api.Engine.Engine.Statistics.Waiting == 1, "a waiting request");
-        Assert.Contains("1 requests are waiting", await FailAsync(api, ApiFixture.Request(9, 1), StatusCode.ResourceExhausted));
+        Assert.Contains("1 requests are waiting",
+            await FailAsync(api, ApiFixture.Request(9, 1), StatusCode.ResourceExhausted));
     }
 
     [Fact]
