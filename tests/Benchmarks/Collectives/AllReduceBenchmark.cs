@@ -45,7 +45,7 @@ internal static class AllReduceBenchmark
 
     private static void Measure(SharedMemoryBackend backend, byte[] blob, int rank, int ranks, int[] sizes)
     {
-        using IDevice device = new PlainMemory();
+        using IDevice device = new CpuDevice("cpu:0", 1);
         using var collective = backend.Join(blob, rank, ranks, device, s_timeout);
         var rounds = device.AllocateTensor(DType.F32, 1, 1, MemoryPurpose.Workspace);
         foreach (var bytes in sizes)

@@ -1,7 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
 using System.Runtime.InteropServices;
-using TensorParallel.Benchmarks.Collectives;
 using TensorParallel.Protocol.Checkpoints;
 using TensorParallel.Protocol.Generation;
 using TensorParallel.Protocol.Parallel;
@@ -42,7 +41,7 @@ internal static class SamplingBenchmark
 
     private static void Measure(string name, float[] logits, SamplingParameters sampling)
     {
-        using IDevice device = new PlainMemory();
+        using IDevice device = new CpuDevice("cpu:0", 1);
         using var collective = new SingleRankCollective(device);
         using var sampler = new Sampler(
             new CpuSamplingOps(
