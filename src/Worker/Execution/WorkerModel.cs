@@ -47,19 +47,20 @@ internal sealed class WorkerModel : IDisposable
         CheckPlan(plan, context);
         var checkpoint = Checkpoint.Open(folder);
         var spec = ArchitectureCatalog.Describe(checkpoint.Config);
+        var tensors = ModelSpecTensors.Locate(spec, checkpoint);
+        var slices = new PlanSlices(spec, plan, context.Rank);
         var owned = new List<IDisposable>();
         try
         {
-            var rank = plan.Ranks[context.Rank];
+            var rank = slices.Rank;
             var activation = context.Ops.ActivationDType(plan.DType);
             var buffers = Own(new StepBuffers(context.Device, WorkspaceBuffers.For(spec, rank, plan.Limits, activation)));
-            var cache = Own(KvCacheCatalog.Create(KvCacheCatalog.Paged, CacheShape(spec, plan, rank), context.Device));
+            var cache = Own(KvCacheCatalog.Create(KvCacheCatalog.Paged, CacheShape(spec, slices), context.Device));
             CheckBytes(rank, "KV cache", cache.Bytes, rank.KvBytes);
-            var built = ModuleBuilder.Build(
-                spec, plan, context, WeightFormatCatalog.Get("dense"), new ModuleMemory(cache, RopeTableOf(spec, buffers, context)));
+            var memory = new ModuleMemory(cache, RopeTableOf(spec, buffers, context));
+            var built = ModuleBuilder.Build(spec, slices, context, WeightFormatCatalog.Get(DenseFormat.FormatName), memory);
             var model = Own(built.Model);
-            var loader = new WeightLoader(ModelSpecTensors.Locate(spec, checkpoint), context.Device, context.Rank);
-            var report = loader.Load(built.Targets, progress);
+            var report = new WeightLoader(tensors, context.Device, context.Rank).Load(built.Targets, progress);
             var head = model.Head is { } cut ? Own(new HeadRunner(context, model, cut, buffers, plan.Limits)) : null;
             var slots = new SlotTable(plan.Limits, spec.VocabularySize);
             var runner = new ModelRunner(context, model, buffers, slots, head, PipelinePosition.Of(plan, context.Rank));
@@ -84,16 +85,16 @@ internal sealed class WorkerModel : IDisposable
 
     public void Dispose() => Free(_owned);
 
-    private static KvCacheShape CacheShape(ModelSpec spec, ExecutionPlan plan, RankPlan rank)
+    private static KvCacheShape CacheShape(ModelSpec spec, PlanSlices slices)
     {
-        var slices = rank.Tensors.ToDictionary(t => t.Name);
+        var (limits, layers) = (slices.Plan.Limits, slices.Rank.Layers);
         return new KvCacheShape(
-            plan.DType,
-            plan.Limits.KvBlocks,
-            plan.Limits.KvBlockTokens,
-            rank.Layers.Start,
-            [.. spec.Blocks.Skip(rank.Layers.Start).Take(rank.Layers.Length).Select(block => new KvLayerShape(
-                BlockLayout.Of(block, slices).KeyValueHeads.Length, block.Attention.HeadDim))]);
+            slices.Plan.DType,
+            limits.KvBlocks,
+            limits.KvBlockTokens,
+            layers.Start,
+            [.. spec.Blocks.Skip(layers.Start).Take(layers.Length).Select(block => new KvLayerShape(
+                BlockLayout.Of(block, slices.OfRank).KeyValueHeads.Length, block.Attention.HeadDim))]);
     }
 
     private static Tensor? RopeTableOf(ModelSpec spec, StepBuffers buffers, RankContext context)

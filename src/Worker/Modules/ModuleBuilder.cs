@@ -13,7 +13,6 @@ namespace TensorParallel.Worker.Modules;
 internal sealed class ModuleBuilder
 {
     private readonly ModelSpec _spec;
-    private readonly ExecutionPlan _plan;
     private readonly RankContext _context;
     private readonly PlanSlices _slices;
     private readonly WeightAllocator _weights;
@@ -21,27 +20,26 @@ internal sealed class ModuleBuilder
     private readonly ModuleMemory _memory;
 
     private ModuleBuilder(
-        ModelSpec spec, ExecutionPlan plan, RankContext context, IWeightFormat format, ModuleMemory memory)
+        ModelSpec spec, PlanSlices slices, RankContext context, IWeightFormat format, ModuleMemory memory)
     {
         _memory = memory;
         _spec = spec;
-        _plan = plan;
         _context = context;
-        _slices = new PlanSlices(plan, context.Rank);
-        _weights = new WeightAllocator(context.Device, plan.DType, format);
+        _slices = slices;
+        _weights = new WeightAllocator(context.Device, slices.Plan.DType, format);
         _linears = new LinearBuilder(context, _slices, _weights);
     }
 
-    private RankPlan RankPlan => _plan.Ranks[_context.Rank];
+    private RankPlan RankPlan => _slices.Rank;
 
     /// <summary>
     /// Allocates this rank's weights and wires its modules. The weights are empty until <see cref="BuiltModel.Targets"/> are
     /// loaded. Throws <see cref="PlanException"/> when plan and model do not fit; nothing stays allocated then.
     /// </summary>
     public static BuiltModel Build(
-        ModelSpec spec, ExecutionPlan plan, RankContext context, IWeightFormat format, ModuleMemory memory)
+        ModelSpec spec, PlanSlices slices, RankContext context, IWeightFormat format, ModuleMemory memory)
     {
-        var builder = new ModuleBuilder(spec, plan, context, format, memory);
+        var builder = new ModuleBuilder(spec, slices, context, format, memory);
         try
         {
             return builder.Build();
@@ -57,11 +55,6 @@ internal sealed class ModuleBuilder
     {
         Tensor? table = RankPlan.HasEmbedding || (RankPlan.HasOutputHead && _spec.TieWordEmbeddings) ? Table() : null;
         var layers = RankPlan.Layers;
-        if (layers.Start < 0 || layers.End > _spec.Blocks.Count)
-        {
-            throw new PlanException($"The plan has layers [{layers.Start}, {layers.End}) of {_spec.Blocks.Count}.");
-        }
-
         var embedding = RankPlan.HasEmbedding ? Embedding(table!.Value) : null;
         DecoderBlock[] blocks =
             [.. Enumerable.Range(layers.Start, layers.Length).Select(layer => Block(layer, _spec.Blocks[layer]))];

@@ -2,9 +2,11 @@ using TensorParallel.Protocol.Architectures;
 using TensorParallel.Protocol.Checkpoints;
 using TensorParallel.Protocol.Parallel;
 using TensorParallel.TestKit;
+using TensorParallel.Worker.Collectives;
 using TensorParallel.Worker.Devices;
 using TensorParallel.Worker.KvCache;
 using TensorParallel.Worker.Modules;
+using TensorParallel.Worker.Ops.Cpu;
 using TensorParallel.Worker.Quantization;
 using TensorParallel.Worker.Tests.Execution;
 using Xunit;
@@ -77,12 +79,12 @@ public class ModuleBuilderTests
     {
         using var own = on is null ? new CpuDevice("cpu:0", threads: 1) : null;
         var device = on ?? own!;
-        using var ops = new Ops.Cpu.CpuOps(device);
+        using var ops = new CpuOps(device);
         var context = new RankContext(
-            0, plan.WorldSize, device, ops, new Ops.Cpu.CpuSamplingOps(), new Worker.Collectives.SingleRankCollective(device));
+            0, plan.WorldSize, device, ops, new CpuSamplingOps(), new SingleRankCollective(device));
         using var cache = new PagedKvCache(new KvCacheShape(DType.F32, 1, 1, 0, []), device);
         var memory = new ModuleMemory(cache, context.Device.AllocateTensor(DType.F32, 1, 64, MemoryPurpose.Workspace));
-        var built = ModuleBuilder.Build(s_spec, plan, context, new DenseFormat(), memory);
+        var built = ModuleBuilder.Build(s_spec, new PlanSlices(s_spec, plan, 0), context, new DenseFormat(), memory);
         using (built.Model)
         {
             body(built, device);
