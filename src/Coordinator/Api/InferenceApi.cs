@@ -22,6 +22,9 @@ internal static class InferenceApi
             }
         }).AddCheck<EngineHealthCheck>("engine");
         services.AddHostedService<HealthNotifier>();
+
+        // It reports a server that is still starting as an error; the engine itself logs what is one.
+        services.AddLogging(logging => logging.AddFilter("Microsoft.Extensions.Diagnostics.HealthChecks", LogLevel.None));
         return services;
     }
 

@@ -47,8 +47,8 @@ internal sealed class GenerateRequestFactory(
         else if (ids.Count >= maxContextTokens)
         {
             problems.Add(
-                $"The prompt has {ids.Count} tokens, but the context holds {maxContextTokens}, and the answer needs at least "
-                + "one of them.");
+                $"The prompt has {ids.Count} tokens, but the context holds {maxContextTokens}, and the answer needs at "
+                + "least one of them.");
         }
 
         CheckIds("A prompt id", ids, problems);
