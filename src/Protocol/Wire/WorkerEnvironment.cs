@@ -1,6 +1,8 @@
 namespace TensorParallel.Protocol.Wire;
 
-/// <summary>Environment variables by which a launcher tells a worker what its arguments must not, or need not, say.</summary>
+/// <summary>
+/// Environment variables by which a launcher tells a worker what its arguments must not, or need not, say.
+/// </summary>
 public static class WorkerEnvironment
 {
     /// <summary>The secret of the group. Not an argument: those are readable by every user of the machine.</summary>

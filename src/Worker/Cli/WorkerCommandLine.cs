@@ -77,7 +77,8 @@ internal static class WorkerCommandLine
         var secret = Environment.GetEnvironmentVariable(WorkerEnvironment.Secret);
         if (string.IsNullOrEmpty(secret))
         {
-            return await RefuseAsync($"the environment variable {WorkerEnvironment.Secret} is not set; the coordinator sets it");
+            return await RefuseAsync(
+                $"the environment variable {WorkerEnvironment.Secret} is not set; the coordinator sets it");
         }
 
         var parent = Environment.GetEnvironmentVariable(WorkerEnvironment.Parent);

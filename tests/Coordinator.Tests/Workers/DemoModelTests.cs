@@ -20,7 +20,8 @@ public sealed class DemoModelTests : IDisposable
     private const int BlockTokens = 8;
     private const int BlocksPerSequence = ContextTokens / BlockTokens;
 
-    // The rule for goldens: below this gap between the two best logits another order of summation may choose the other one.
+    // The rule for goldens: below this gap between the two best logits another order of summation may choose the other
+    // one.
     private const double CertainGap = 2e-3;
 
     private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(60);
@@ -114,8 +115,11 @@ public sealed class DemoModelTests : IDisposable
 
     private static string[] SharedMemory() => Directory.GetFiles("/dev/shm", "tensor-parallel-*");
 
-    private static JsonElement[] Goldens() =>
-        [.. JsonDocument.Parse(File.ReadAllText(Path.Combine(RepositoryPaths.DemoModel, "golden.json"))).RootElement.EnumerateArray()];
+    private static JsonElement[] Goldens()
+    {
+        var text = File.ReadAllText(Path.Combine(RepositoryPaths.DemoModel, "golden.json"));
+        return [.. JsonDocument.Parse(text).RootElement.EnumerateArray()];
+    }
 
     private static int[] Ints(JsonElement golden, string name) =>
         [.. golden.GetProperty(name).EnumerateArray().Select(value => value.GetInt32())];
