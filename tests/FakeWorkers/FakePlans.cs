@@ -20,11 +20,11 @@ internal static class FakePlans
     /// <summary>Options of a group of fake workers.</summary>
     public static WorkerGroupOptions Options(
         int ranks, FakeBehaviour behaviour = FakeBehaviour.Good, int rank = 0) => new()
-    {
-        Plan = Plan(ranks),
-        ModelFolder = new FakeScript(behaviour, rank).ToString(),
-        ThreadsPerWorker = 1,
-    };
+        {
+            Plan = Plan(ranks),
+            ModelFolder = new FakeScript(behaviour, rank).ToString(),
+            ThreadsPerWorker = 1,
+        };
 
     /// <summary>A step of one sequence in slot 3, at the position that equals the step's number.</summary>
     public static StepBatch Step(long step) => new(step, [new StepSequence(3, null, (int)step, [7], [], true)]);

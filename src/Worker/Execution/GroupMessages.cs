@@ -9,8 +9,8 @@ namespace TensorParallel.Worker.Execution;
 internal static class GroupMessages
 {
     /// <summary>
-    /// Largest tensor that any rank passes to a collective: hidden rows, gathered columns, whole logits or samplers' summaries. Example: 512
-    /// rows of 4,096 in F32 are 8 MiB.
+    /// Largest tensor that any rank passes to a collective: hidden rows, gathered columns, whole logits or samplers'
+    /// summaries. Example: 512 rows of 4,096 in F32 are 8 MiB.
     /// </summary>
     /// <param name="spec">The model.</param>
     /// <param name="plan">Its plan.</param>

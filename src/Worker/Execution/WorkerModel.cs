@@ -11,8 +11,8 @@ using TensorParallel.Worker.Quantization;
 namespace TensorParallel.Worker.Execution;
 
 /// <summary>
-/// One rank of a loaded model, ready for steps. Owns all device memory it allocated: after Dispose the device is back where it was.
-/// Used by one thread; device, operations and collective stay the caller's.
+/// One rank of a loaded model, ready for steps. Owns all device memory it allocated: after Dispose the device is back
+/// where it was. Used by one thread; device, operations and collective stay the caller's.
 /// </summary>
 internal sealed class WorkerModel : IDisposable
 {
@@ -32,14 +32,16 @@ internal sealed class WorkerModel : IDisposable
     public LoadReport LoadReport { get; }
 
     /// <summary>
-    /// Allocates what the plan says for this rank, loads its weights and wires its modules. Makes no collective call. On failure nothing
-    /// stays allocated.
+    /// Allocates what the plan says for this rank, loads its weights and wires its modules. Makes no collective call.
+    /// On failure nothing stays allocated.
     /// </summary>
     /// <param name="folder">Model folder.</param>
     /// <param name="plan">The plan, made for this folder.</param>
     /// <param name="context">This rank's device, operations and peers.</param>
     /// <param name="progress">See <see cref="WeightLoader.Load"/>.</param>
-    /// <exception cref="CheckpointException">The folder cannot be read, or does not hold what the plan needs.</exception>
+    /// <exception cref="CheckpointException">
+    /// The folder cannot be read, or does not hold what the plan needs.
+    /// </exception>
     /// <exception cref="PlanException">The plan does not fit the model or this group of ranks.</exception>
     public static WorkerModel Load(
         string folder, ExecutionPlan plan, RankContext context, Action<LoadProgress>? progress = null)
@@ -54,11 +56,13 @@ internal sealed class WorkerModel : IDisposable
         {
             var rank = slices.Rank;
             var activation = context.Ops.ActivationDType(plan.DType);
-            var buffers = Own(new StepBuffers(context.Device, WorkspaceBuffers.For(spec, rank, plan.Limits, activation)));
+            var workspace = WorkspaceBuffers.For(spec, rank, plan.Limits, activation);
+            var buffers = Own(new StepBuffers(context.Device, workspace));
             var cache = Own(KvCacheCatalog.Create(KvCacheCatalog.Paged, CacheShape(spec, slices), context.Device));
             CheckBytes(rank, "KV cache", cache.Bytes, rank.KvBytes);
             var memory = new ModuleMemory(cache, RopeTableOf(spec, buffers, context));
-            var built = ModuleBuilder.Build(spec, slices, context, WeightFormatCatalog.Get(DenseFormat.FormatName), memory);
+            var format = WeightFormatCatalog.Get(DenseFormat.FormatName);
+            var built = ModuleBuilder.Build(spec, slices, context, format, memory);
             var model = Own(built.Model);
             var report = new WeightLoader(tensors, context.Device, context.Rank).Load(built.Targets, progress);
             var head = model.Head is { } cut ? Own(new HeadRunner(context, model, cut, buffers, plan.Limits)) : null;
@@ -110,10 +114,11 @@ internal sealed class WorkerModel : IDisposable
 
     private static void CheckPlan(ExecutionPlan plan, RankContext context)
     {
-        if (plan.WorldSize != context.Size || plan.Ranks.Count != context.Size || context.Collective.Size != context.Size)
+        var size = context.Collective.Size;
+        if (plan.WorldSize != size || plan.Ranks.Count != size || context.Size != size)
         {
             throw new PlanException(
-                $"The plan is for {plan.WorldSize} ranks with {plan.Ranks.Count} entries, but the group has {context.Collective.Size}.");
+                $"The plan is for {plan.WorldSize} ranks with {plan.Ranks.Count} entries, but the group has {size}.");
         }
     }
 
@@ -122,8 +127,8 @@ internal sealed class WorkerModel : IDisposable
         if (allocated != planned)
         {
             throw new PlanException(
-                $"Rank {rank.Rank} needs {allocated} bytes for its {what}, but the plan counts {planned}: make the plan anew with " +
-                "this version.");
+                $"Rank {rank.Rank} needs {allocated} bytes for its {what}, but the plan counts {planned}: make the " +
+                "plan anew with this version.");
         }
     }
 

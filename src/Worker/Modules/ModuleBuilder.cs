@@ -7,8 +7,8 @@ using TensorParallel.Worker.Quantization;
 namespace TensorParallel.Worker.Modules;
 
 /// <summary>
-/// Turns what there is (spec) and who holds what (plan) into this rank's modules. Knows no model family and no cut dimension: those are
-/// data of the spec and of the styles.
+/// Turns what there is (spec) and who holds what (plan) into this rank's modules. Knows no model family and no cut
+/// dimension: those are data of the spec and of the styles.
 /// </summary>
 internal sealed class ModuleBuilder
 {
@@ -33,8 +33,9 @@ internal sealed class ModuleBuilder
     private RankPlan RankPlan => _slices.Rank;
 
     /// <summary>
-    /// Allocates this rank's weights and wires its modules. The weights are empty until <see cref="BuiltModel.Targets"/> are
-    /// loaded. Throws <see cref="PlanException"/> when plan and model do not fit; nothing stays allocated then.
+    /// Allocates this rank's weights and wires its modules. The weights are empty until <see
+    /// cref="BuiltModel.Targets"/> are loaded. Throws <see cref="PlanException"/> when plan and model do not fit;
+    /// nothing stays allocated then.
     /// </summary>
     public static BuiltModel Build(
         ModelSpec spec, PlanSlices slices, RankContext context, IWeightFormat format, ModuleMemory memory)
@@ -100,11 +101,12 @@ internal sealed class ModuleBuilder
                 new AttentionShape(layer, heads, new AttentionOptions(attention.Scale)),
                 qkv,
                 _linears.Build(attention.Output),
-                _memory.CosSin ?? throw new PlanException(["The plan gives layers without a rotary table."]),
+                _memory.CosSin ?? throw new PlanException("The plan gives layers without a rotary table."),
                 _memory.Cache)
             : throw new PlanException(
-                [$"Layer {layer}: rank {_context.Rank} has {qkv.OutputColumns} columns of q, k and v, but its {query.Length} query " +
-                $"and {keyValue.Length} key/value heads of {attention.HeadDim} make {heads.FusedColumns}."]);
+                $"Layer {layer}: rank {_context.Rank} has {qkv.OutputColumns} columns of q, k and v, but its " +
+                $"{query.Length} query and {keyValue.Length} key/value heads of " +
+                $"{attention.HeadDim} make {heads.FusedColumns}.");
     }
 
     private OutputHead Head(Tensor? table)
@@ -113,10 +115,11 @@ internal sealed class ModuleBuilder
         var slice = _slices[name];
         var isCut = slice.Dim == 0 && _context.Size > 1;
         var linear = table is { } shared && _spec.TieWordEmbeddings
-            ? new ParallelLinear(_context, new DenseWeight(shared, ownsBuffer: false), null, null, CollectiveKind.None, [])
+            ? new ParallelLinear(
+                _context, new DenseWeight(shared, ownsBuffer: false), null, null, CollectiveKind.None, [])
             : _linears.Build(_spec.OutputHead, keepsOutputCut: true);
-        return new OutputHead(
-            linear, isCut ? _slices.RangesOfRanks(name, _spec.VocabularySize) : [new IndexRange(0, _spec.VocabularySize)]);
+        var size = _spec.VocabularySize;
+        return new OutputHead(linear, isCut ? _slices.RangesOfRanks(name, size) : [new IndexRange(0, size)]);
     }
 
     private Norm Norm(NormSpec norm) =>

@@ -9,7 +9,8 @@ internal sealed class PlanSlices
     private readonly IReadOnlyList<Dictionary<string, TensorSlice>> _byRank;
 
     /// <summary>
-    /// Reads a plan. Throws <see cref="PlanException"/> when this rank lacks a tensor of a layer it computes, or a style is unknown.
+    /// Reads a plan. Throws <see cref="PlanException"/> when this rank lacks a tensor of a layer it computes, or a
+    /// style is unknown.
     /// </summary>
     public PlanSlices(ModelSpec spec, ExecutionPlan plan, int rank)
     {
@@ -37,14 +38,18 @@ internal sealed class PlanSlices
     /// <summary>This rank's slices by tensor name.</summary>
     public IReadOnlyDictionary<string, TensorSlice> OfRank => _byRank[Rank.Rank];
 
-    /// <summary>What this rank holds of a tensor; throws <see cref="PlanException"/> when it holds none of it.</summary>
+    /// <summary>
+    /// What this rank holds of a tensor; throws <see cref="PlanException"/> when it holds none of it.
+    /// </summary>
     public TensorSlice this[string name] => OfRank.TryGetValue(name, out var slice)
         ? slice
-        : throw new PlanException($"The plan gives rank {Rank.Rank} no part of \"{name}\", which it needs: make the plan anew.");
+        : throw new PlanException(
+            $"The plan gives rank {Rank.Rank} no part of \"{name}\", which it needs: make the plan anew.");
 
     /// <summary>The style of a slice.</summary>
     public static TpStyle StyleOf(TensorSlice slice) => TpStyleCatalog.Find(slice.Style)
-        ?? throw new PlanException($"\"{slice.Name}\" has the style \"{slice.Style}\", which this worker does not know.");
+        ?? throw new PlanException(
+            $"\"{slice.Name}\" has the style \"{slice.Style}\", which this worker does not know.");
 
     /// <summary>
     /// The rows of a tensor that each rank holds. They must follow one another without gap or overlap from 0 to
@@ -83,5 +88,5 @@ internal sealed class PlanSlices
     }
 
     private static PlanException NotInOrder(string name, int size) => new(
-        [$"The ranks' parts of \"{name}\" do not follow one another from 0 to {size}, so they cannot be gathered."]);
+        $"The ranks' parts of \"{name}\" do not follow one another from 0 to {size}, so they cannot be gathered.");
 }

@@ -6,7 +6,10 @@ using Xunit;
 
 namespace TensorParallel.Worker.Tests.Execution;
 
-/// <summary>The trained demo model against its recorded answers: five prompts, 96 tokens each, all five sequences in every step.</summary>
+/// <summary>
+/// The trained demo model against its recorded answers: five prompts, 96 tokens each, all five sequences in every
+/// step.
+/// </summary>
 public class DemoModelTests
 {
     private const int NewTokens = 96;
@@ -23,7 +26,8 @@ public class DemoModelTests
         var entries = Entries();
         var plan = GroupRun.Plan(RepositoryPaths.DemoModel, ranks, dtype, useDeviceMap);
         var script = new StepScript(plan.Limits);
-        script.Add([.. entries.Select((entry, slot) => script.Prompt(slot, entry.Prompt, s_greedy with { LogProbs = 10 }))]);
+        var sampling = s_greedy with { LogProbs = 10 };
+        script.Add([.. entries.Select((entry, slot) => script.Prompt(slot, entry.Prompt, sampling))]);
         for (var step = 1; step < NewTokens; step++)
         {
             script.Add([.. entries.Select((_, slot) => script.Continue(slot))]);
@@ -37,7 +41,8 @@ public class DemoModelTests
             SampledToken[] tokens = [.. result.Reported.SelectMany(r => r.Tokens).Where(t => t.Slot == slot)];
             Compare(entry, isSingle ? entry.GreedySingle : entry.GreedyHalf, tokens, isSingle ? 2e-3f : tolerance);
             var top = result.LogitsOf(slot)[0];
-            Assert.All(entry.TopIds.Zip(entry.TopLogits), best => Assert.Equal(best.Second, top[best.First], tolerance));
+            Assert.All(
+                entry.TopIds.Zip(entry.TopLogits), best => Assert.Equal(best.Second, top[best.First], tolerance));
             if (isSingle)
             {
                 Assert.Equal(entry.TopIds, tokens[0].TopLogProbs.Select(t => t.TokenId));
@@ -55,7 +60,7 @@ public class DemoModelTests
             {
                 Assert.True(
                     entry.Gaps[step] <= allowedGap,
-                    $"step {step}: token {tokens[step].TokenId} instead of {reference[position]}, lead {entry.Gaps[step]}");
+                    $"step {step}: {tokens[step].TokenId} instead of {reference[position]}, lead {entry.Gaps[step]}");
                 return;
             }
 

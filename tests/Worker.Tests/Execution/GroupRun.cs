@@ -57,8 +57,11 @@ internal static class GroupRun
         return new GroupResult(reporting, results, logits);
     }
 
-    /// <summary>Runs a body on every rank of a plan, each with a poisoned device of its own; rethrows what any of them throws.</summary>
-    public static void OnEachRank(ExecutionPlan plan, Action<RankContext, CpuDevice> body) => OnEachRank(plan.WorldSize, body);
+    /// <summary>
+    /// Runs a body on every rank of a plan, each with a poisoned device of its own; rethrows what any of them throws.
+    /// </summary>
+    public static void OnEachRank(ExecutionPlan plan, Action<RankContext, CpuDevice> body) =>
+        OnEachRank(plan.WorldSize, body);
 
     /// <summary>The same for a number of ranks.</summary>
     public static void OnEachRank(int size, Action<RankContext, CpuDevice> body)

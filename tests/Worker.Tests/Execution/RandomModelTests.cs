@@ -5,7 +5,10 @@ using Xunit;
 
 namespace TensorParallel.Worker.Tests.Execution;
 
-/// <summary>Random models of awkward sizes: at any number of ranks, cut in any way that planning accepts, the logits are those of one rank.</summary>
+/// <summary>
+/// Random models of awkward sizes: at any number of ranks, cut in any way that planning accepts, the logits are those
+/// of one rank.
+/// </summary>
 public class RandomModelTests
 {
     private static readonly int[] s_long = [.. Enumerable.Range(0, 37).Select(i => (i * 29) % 101)];
@@ -13,10 +16,22 @@ public class RandomModelTests
 
     public static TheoryData<string, TinyCheckpointOptions> Models { get; } = new()
     {
-        { "12 query heads over 3", Model() with { Heads = 12, KvHeads = 3, HeadDim = 8, Intermediate = 100, Vocab = 101 } },
-        { "7 heads, biases", Model() with { Heads = 7, KvHeads = 7, HeadDim = 10, Intermediate = 37, Vocab = 131, AttentionBias = true, MlpBias = true } },
-        { "one KV head, tied", Model() with { Heads = 5, KvHeads = 1, HeadDim = 16, Intermediate = 81, Vocab = 103, Tied = true, Rope = TinyRope.Llama3 } },
-        { "f16 file, shards", Model() with { Heads = 6, KvHeads = 2, HeadDim = 12, Vocab = 120, DType = DType.F16, Shards = 3, Rope = TinyRope.Linear } },
+        {
+            "12 query heads over 3",
+            Model() with { Heads = 12, KvHeads = 3, HeadDim = 8, Intermediate = 100, Vocab = 101 }
+        },
+        {
+            "7 heads, biases",
+            Model(biases: true) with { Heads = 7, KvHeads = 7, HeadDim = 10, Intermediate = 37, Vocab = 131 }
+        },
+        {
+            "one KV head, tied",
+            Model() with { Heads = 5, KvHeads = 1, Intermediate = 81, Vocab = 103, Tied = true, Rope = TinyRope.Llama3 }
+        },
+        {
+            "f16 file, shards",
+            Model() with { Heads = 6, HeadDim = 12, Vocab = 120, DType = DType.F16, Shards = 3, Rope = TinyRope.Linear }
+        },
     };
 
     [Theory]
@@ -28,10 +43,12 @@ public class RandomModelTests
         var reference = Logits(folder.Path, GroupRun.Plan(folder.Path, 1, DType.F32));
         for (var ranks = 2; ranks <= 5; ranks++)
         {
-            AssertSame(reference, Logits(folder.Path, GroupRun.Plan(folder.Path, ranks, DType.F32)), $"{name}, {ranks} ranks");
+            var plan = GroupRun.Plan(folder.Path, ranks, DType.F32);
+            AssertSame(reference, Logits(folder.Path, plan), $"{name}, {ranks} ranks");
         }
 
-        AssertSame(reference, Logits(folder.Path, GroupRun.Plan(folder.Path, 5, DType.F32, useDeviceMap: true)), $"{name}, map");
+        var map = GroupRun.Plan(folder.Path, 5, DType.F32, useDeviceMap: true);
+        AssertSame(reference, Logits(folder.Path, map), $"{name}, map");
     }
 
     public static TheoryData<string> CustomPlans { get; } =
@@ -51,18 +68,19 @@ public class RandomModelTests
 
         // The MLP gathered; its output projection gathered too.
         """
-        {"layers.*.self_attn.q_proj": "colwise", "layers.*.self_attn.k_proj": "colwise", "layers.*.self_attn.v_proj": "colwise",
-         "layers.*.self_attn.o_proj": "rowwise", "layers.*.mlp.gate_proj": "colwise_gather_output",
-         "layers.*.mlp.up_proj": "colwise_gather_output", "layers.*.mlp.down_proj": "colwise_gather_output"}
+        {"layers.*.self_attn.q_proj": "colwise", "layers.*.self_attn.k_proj": "colwise",
+         "layers.*.self_attn.v_proj": "colwise", "layers.*.self_attn.o_proj": "rowwise",
+         "layers.*.mlp.gate_proj": "colwise_gather_output", "layers.*.mlp.up_proj": "colwise_gather_output",
+         "layers.*.mlp.down_proj": "colwise_gather_output"}
         """,
 
         // Layers that read the same rows, each joined in its own way; layer 1 otherwise than layer 0.
         """
         {"layers.0.self_attn.q_proj": "colwise_gather_output", "layers.0.self_attn.v_proj": "rowwise_split_input",
          "layers.0.self_attn.o_proj": "rowwise_split_input", "layers.0.mlp.up_proj": "rowwise_split_input",
-         "layers.1.self_attn.q_proj": "colwise", "layers.1.self_attn.k_proj": "colwise", "layers.1.self_attn.v_proj": "colwise",
-         "layers.1.self_attn.o_proj": "rowwise", "layers.1.mlp.down_proj": "rowwise_rep",
-         "embed_tokens": "embedding_rowwise", "lm_head": "rowwise_split_input"}
+         "layers.1.self_attn.q_proj": "colwise", "layers.1.self_attn.k_proj": "colwise",
+         "layers.1.self_attn.v_proj": "colwise", "layers.1.self_attn.o_proj": "rowwise",
+         "layers.1.mlp.down_proj": "rowwise_rep", "embed_tokens": "embedding_rowwise", "lm_head": "rowwise_split_input"}
         """,
     ];
 
@@ -70,10 +88,7 @@ public class RandomModelTests
     [MemberData(nameof(CustomPlans))]
     public void CustomPlansGiveTheLogitsOfOneRank(string tpPlan)
     {
-        var options = Model() with
-        {
-            Heads = 6, KvHeads = 3, HeadDim = 16, Intermediate = 75, Vocab = 127, AttentionBias = true, MlpBias = true,
-        };
+        var options = Model(biases: true) with { Heads = 6, KvHeads = 3, Intermediate = 75, Vocab = 127 };
         using var folder = new TemporaryFolder();
         TinyCheckpoint.Write(folder.Path, options);
         var reference = Logits(folder.Path, GroupRun.Plan(folder.Path, 1, DType.F32));
@@ -149,7 +164,16 @@ public class RandomModelTests
         }
     }
 
-    private static TinyCheckpointOptions Model() => new() { Layers = 2, Hidden = 48, Vocab = 101, Heads = 4, KvHeads = 2 };
+    private static TinyCheckpointOptions Model(bool biases = false) => new()
+    {
+        Layers = 2,
+        Hidden = 48,
+        Vocab = 101,
+        Heads = 4,
+        KvHeads = 2,
+        AttentionBias = biases,
+        MlpBias = biases,
+    };
 
     private static float[][] Logits(string folder, ExecutionPlan plan)
     {

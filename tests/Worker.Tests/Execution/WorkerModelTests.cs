@@ -104,7 +104,8 @@ public class WorkerModelTests
         TinyCheckpoint.Write(folder.Path);
         var plan = GroupRun.Plan(folder.Path, 1, DType.F32);
         var rank = plan.Ranks[0];
-        var noNorm = plan with { Ranks = [rank with { Tensors = [.. rank.Tensors.Where(t => t.Name != "model.norm.weight")] }] };
+        TensorSlice[] withoutNorm = [.. rank.Tensors.Where(t => t.Name != "model.norm.weight")];
+        var noNorm = plan with { Ranks = [rank with { Tensors = withoutNorm }] };
         var wrongKv = plan with { Ranks = [rank with { KvBytes = rank.KvBytes - 1 }] };
         GroupRun.OnEachRank(plan, (context, device) =>
         {

@@ -20,7 +20,8 @@ public class ModuleBuilderTests
     private static readonly ModelSpec s_spec =
         ArchitectureCatalog.Describe(Checkpoint.Open(RepositoryPaths.Golden("llama_tied_hd64")).Config);
 
-    private static readonly ExecutionPlan s_plan = GroupRun.Plan(RepositoryPaths.Golden("llama_tied_hd64"), 2, DType.F32);
+    private static readonly ExecutionPlan s_plan =
+        GroupRun.Plan(RepositoryPaths.Golden("llama_tied_hd64"), 2, DType.F32);
 
     [Fact]
     public void LayersThatReadTheSameRowsShareOneBuffer()
@@ -29,10 +30,12 @@ public class ModuleBuilderTests
         {
             AssertShared("q_proj", "k_proj", "v_proj");
             AssertShared("gate_proj", "up_proj");
-            Assert.Equal(s_plan.Ranks[0].Tensors.Select(t => t.Name).Order(), built.Targets.Select(t => t.Slice.Name).Order());
+            Assert.Equal(
+                s_plan.Ranks[0].Tensors.Select(t => t.Name).Order(), built.Targets.Select(t => t.Slice.Name).Order());
 
             void AssertShared(params string[] names) => Assert.Single(built.Targets
-                .Where(t => names.Any(n => t.Slice.Name.Contains("layers.1.", StringComparison.Ordinal) && t.Slice.Name.Contains(n, StringComparison.Ordinal)))
+                .Where(t => t.Slice.Name.Contains("layers.1.", StringComparison.Ordinal))
+                .Where(t => names.Any(n => t.Slice.Name.Contains(n, StringComparison.Ordinal)))
                 .Select(t => t.Destination.Buffer)
                 .Distinct());
         });
@@ -43,7 +46,7 @@ public class ModuleBuilderTests
 
     [Fact]
     public void APlanWithOtherHeadsIsAnError() =>
-        AssertFails(slice => slice with { Ranges = [new IndexRange(0, 200)] }, "Layer 1: rank 0 has 712 columns of q, k and v");
+        AssertFails(slice => slice with { Ranges = [new IndexRange(0, 200)] }, "Layer 1: rank 0 has 712 columns");
 
     [Fact]
     public void AMissingTensorIsAnError() => AssertFails(_ => null, $"no part of \"{Query}\"");
@@ -57,7 +60,8 @@ public class ModuleBuilderTests
                 ? t with { Ranges = [new IndexRange(112, 240)] }
                 : t)],
         };
-        var error = Assert.Throws<PlanException>(() => Build(s_plan with { Ranks = [s_plan.Ranks[0], moved] }, (_, _) => { }));
+        var broken = s_plan with { Ranks = [s_plan.Ranks[0], moved] };
+        var error = Assert.Throws<PlanException>(() => Build(broken, (_, _) => { }));
         Assert.Contains("do not follow one another", error.Message, StringComparison.Ordinal);
     }
 
@@ -72,7 +76,7 @@ public class ModuleBuilderTests
         var error = Assert.ThrowsAny<Exception>(
             () => Build(s_plan with { Ranks = [changed, s_plan.Ranks[1]] }, (_, _) => { }, device));
         Assert.Contains(says, error.Message, StringComparison.Ordinal);
-        Assert.All(device.MemoryUse().Where(use => use.Purpose == MemoryPurpose.Weights), use => Assert.Equal(0, use.Current));
+        Assert.Equal(0, device.MemoryUse().Single(use => use.Purpose == MemoryPurpose.Weights).Current);
     }
 
     private static void Build(ExecutionPlan plan, Action<BuiltModel, CpuDevice> body, CpuDevice? on = null)

@@ -9,7 +9,10 @@ using Xunit;
 
 namespace TensorParallel.Worker.Tests.Modules;
 
-/// <summary>One layer y = x Wᵀ + b of [Outputs, Inputs] in every way it can be cut over three ranks, one of which may hold nothing.</summary>
+/// <summary>
+/// One layer y = x Wᵀ + b of [Outputs, Inputs] in every way it can be cut over three ranks, one of which may hold
+/// nothing.
+/// </summary>
 public class ParallelLinearTests
 {
     private const int Rows = 4;
@@ -20,9 +23,11 @@ public class ParallelLinearTests
     private static readonly float[] s_weight = Random(2, Outputs * Inputs);
     private static readonly float[] s_bias = Random(3, Outputs);
 
-    public static TheoryData<int[]> InputCuts { get; } = [new int[] { 0, 7, 12, 19 }, new int[] { 0, 0, 16, 19 }, new int[] { 0, 19, 19, 19 }];
+    public static TheoryData<int[]> InputCuts { get; } =
+        [new int[] { 0, 7, 12, 19 }, new int[] { 0, 0, 16, 19 }, new int[] { 0, 19, 19, 19 }];
 
-    public static TheoryData<int[]> OutputCuts { get; } = [new int[] { 0, 8, 16, 23 }, new int[] { 0, 22, 22, 23 }, new int[] { 0, 0, 0, 23 }];
+    public static TheoryData<int[]> OutputCuts { get; } =
+        [new int[] { 0, 8, 16, 23 }, new int[] { 0, 22, 22, 23 }, new int[] { 0, 0, 0, 23 }];
 
     [Theory]
     [MemberData(nameof(InputCuts))]
@@ -44,8 +49,9 @@ public class ParallelLinearTests
 
             // Fed with its columns only.
             output = Wide(device);
+            var part = Upload(device, Columns(s_x, Rows, Inputs, range), Rows, range.Length);
             new ParallelLinear(context, new DenseWeight(weight, false), bias, null, CollectiveKind.AllReduce, [])
-                .Forward(Upload(device, Columns(s_x, Rows, Inputs, range), Rows, range.Length), output.ColumnsAt(2, Outputs), null);
+                .Forward(part, output.ColumnsAt(2, Outputs), null);
             AssertOutput(device, output);
         });
     }
@@ -96,7 +102,8 @@ public class ParallelLinearTests
         }
     }
 
-    private static Tensor Wide(IDevice device) => device.AllocateTensor(DType.F32, Rows, Outputs + 5, MemoryPurpose.Workspace);
+    private static Tensor Wide(IDevice device) =>
+        device.AllocateTensor(DType.F32, Rows, Outputs + 5, MemoryPurpose.Workspace);
 
     private static Tensor Upload(IDevice device, float[] values, int rows, int columns)
     {
@@ -113,7 +120,8 @@ public class ParallelLinearTests
     }
 
     private static float[] Columns(float[] matrix, int rows, int columns, IndexRange range) =>
-        [.. Enumerable.Range(0, rows).SelectMany(r => matrix[((r * columns) + range.Start)..((r * columns) + range.End)])];
+        [.. Enumerable.Range(0, rows).SelectMany(
+            r => matrix[((r * columns) + range.Start)..((r * columns) + range.End)])];
 
     private static float[] Random(int seed, int count)
     {

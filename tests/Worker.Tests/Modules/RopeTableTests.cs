@@ -36,11 +36,11 @@ public class RopeTableTests
     {
         var spec = ArchitectureCatalog.Describe(Checkpoint.Open(RepositoryPaths.Golden("llama")).Config);
         Assert.Same(spec.Blocks[0].Attention.Rope, RopeTable.CommonRope(spec));
-        var other = spec.Blocks[1] with
-        {
-            Attention = spec.Blocks[1].Attention with { Rope = spec.Blocks[1].Attention.Rope with { AttentionFactor = 2 } },
-        };
-        var error = Assert.Throws<PlanException>(() => RopeTable.CommonRope(spec with { Blocks = [spec.Blocks[0], other] }));
+        var attention = spec.Blocks[1].Attention;
+        var rope = attention.Rope with { AttentionFactor = 2 };
+        var other = spec.Blocks[1] with { Attention = attention with { Rope = rope } };
+        var mixed = spec with { Blocks = [spec.Blocks[0], other] };
+        var error = Assert.Throws<PlanException>(() => RopeTable.CommonRope(mixed));
         Assert.Contains("model.layers.1", error.Message, StringComparison.Ordinal);
     }
 }
