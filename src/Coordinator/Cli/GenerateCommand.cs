@@ -38,7 +38,7 @@ internal sealed class GenerateCommand
         var model = await PreparedModel.PrepareAsync(arguments, PreparationScope.Run, cancellationToken);
         var request = model.Requests.Create(prompts.Single(), _sampling.Read(result));
         using var loggers = CoordinatorLogging.Create(_model.ReadLogLevel(result));
-        var progress = LoadProgressBar.OnStandardError();
+        var progress = LoadProgressBar.OnStandardError(model.Plan.WorldSize);
         await using var host = ModelHost.Create(model, arguments, progress, loggers);
         var clock = Stopwatch.StartNew();
         await host.StartAsync(cancellationToken);
