@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using TensorParallel.Protocol.Generation;
 
 namespace TensorParallel.Worker.Ops;
 
@@ -31,7 +32,7 @@ internal readonly record struct SummaryLayout(int Candidates, int LogProbs)
     internal const int Values = 9;
 
     /// <summary>Words of the largest layout.</summary>
-    internal static int MaxWords => new SummaryLayout(MaxCandidates, SlotSettings.MaxLogProbs).Words;
+    internal static int MaxWords => new SummaryLayout(MaxCandidates, SamplingLimits.MaxLogProbs).Words;
 
     /// <summary>First candidate id.</summary>
     internal int Ids => Values + Candidates;
