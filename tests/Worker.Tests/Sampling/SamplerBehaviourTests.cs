@@ -3,6 +3,7 @@ using TensorParallel.Protocol.Checkpoints;
 using TensorParallel.Protocol.Generation;
 using TensorParallel.Protocol.Parallel;
 using TensorParallel.Worker.Collectives;
+using TensorParallel.Worker.Ops;
 using TensorParallel.Worker.Ops.Cpu;
 using TensorParallel.Worker.Sampling;
 using TensorParallel.Worker.Tests.Collectives;
@@ -231,6 +232,14 @@ public sealed class SamplerBehaviourTests
         Assert.Empty(sampler.Sample(device.Tensor(DType.F32, 0, 3), [], []));
         Assert.Throws<ArgumentException>(
             () => new Sampler(new CpuSamplingOps(), device, collective, [new IndexRange(1, 3)], 0, s_limits));
+    }
+
+    [Fact]
+    public void The_plan_counts_with_the_layouts_that_are_used()
+    {
+        var largest = new SummaryLayout(SamplerWorkspace.MaxCandidates, SamplingLimits.MaxLogProbs);
+        Assert.Equal(SamplerWorkspace.SummaryWords, largest.Words);
+        Assert.Equal(SamplerWorkspace.SettingsWords, SlotSettings.Words);
     }
 
     private static (int[] Tokens, long Gathered) Draw(int size, float[] logits, SamplingParameters sampling, int draws)
