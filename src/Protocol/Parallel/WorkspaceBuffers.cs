@@ -6,8 +6,9 @@ namespace TensorParallel.Protocol.Parallel;
 
 /// <summary>
 /// The activation buffers of a rank for the largest step: what the plan counts and the worker allocates, from one
-/// formula; <see cref="SamplerWorkspace"/> has the sampler's. T = most tokens of a step, S = most sequences, H = hidden size, d = head size, q, kv, I = this rank's query
-/// heads, KV heads and MLP columns (the most of any of its blocks), V = its vocabulary rows.
+/// formula; <see cref="SamplerWorkspace"/> has the sampler's. T = most tokens of a step, S = most sequences, H = hidden
+/// size, d = head size, q, kv, I = this rank's query heads, KV heads and MLP columns (the most of any of its blocks), V
+/// = its vocabulary rows.
 /// </summary>
 public static class WorkspaceBuffers
 {
