@@ -2,7 +2,9 @@ using TensorParallel.TestKit;
 
 namespace TensorParallel.EndToEnd.Tests;
 
-/// <summary>Every mistake of a user: one clear sentence, exit code 2, nothing on standard output and nothing left running.</summary>
+/// <summary>
+/// Every mistake of a user: one clear sentence, exit code 2, nothing on standard output and nothing left running.
+/// </summary>
 public class BadInputTests
 {
     public static TheoryData<string, string[]> CommandLines { get; } = new()

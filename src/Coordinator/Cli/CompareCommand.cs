@@ -104,7 +104,8 @@ internal sealed class CompareCommand
                 : [.. s_defaultPrompts.Select(PromptInput.OfText)];
         }
 
-        // Modes are compared at equal work: ends of sequence are ignored, and every run generates the same number of tokens.
+        // Modes are compared at equal work: ends of sequence are ignored, and every run generates the same number of
+        // tokens.
         var options = sampling with { MaxNewTokens = sampling.MaxNewTokens ?? DefaultNewTokens, IgnoreEos = true };
         return [.. prompts.Select(prompt => model.Requests.Create(prompt, options))];
     }

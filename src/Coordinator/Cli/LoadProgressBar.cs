@@ -4,8 +4,8 @@ using TensorParallel.Coordinator.Workers;
 namespace TensorParallel.Coordinator.Cli;
 
 /// <summary>
-/// Shows loading on standard error: one line that is redrawn in a terminal, a line at every quarter elsewhere. Thread-safe: every rank
-/// reports from a thread of its own.
+/// Shows loading on standard error: one line that is redrawn in a terminal, a line at every quarter elsewhere.
+/// Thread-safe: every rank reports from a thread of its own.
 /// </summary>
 /// <param name="output">Where.</param>
 /// <param name="isTerminal">Whether a line can be redrawn.</param>

@@ -7,7 +7,9 @@ using TensorParallel.Protocol.Parallel;
 
 namespace TensorParallel.Coordinator.Cli;
 
-/// <summary><c>coordinator serve</c>, also without the word: serves gRPC until Ctrl-C, which lets running requests finish.</summary>
+/// <summary>
+/// <c>coordinator serve</c>, also without the word: serves gRPC until Ctrl-C, which lets running requests finish.
+/// </summary>
 internal sealed class ServeCommand
 {
     private readonly ModelOptions _model = new();

@@ -3,7 +3,8 @@ using System.Runtime.InteropServices;
 namespace TensorParallel.Coordinator.Cli;
 
 /// <summary>
-/// Ctrl-C and SIGTERM: the first asks a command to finish, the second to stop at once. Registered for the life of the object.
+/// Ctrl-C and SIGTERM: the first asks a command to finish, the second to stop at once. Registered for the life of the
+/// object.
 /// </summary>
 internal sealed class StopSignals : IDisposable
 {
