@@ -3,7 +3,7 @@ using System.Runtime.InteropServices;
 namespace TensorParallel.Coordinator.Cli;
 
 /// <summary>
-/// Ctrl-C and SIGTERM: the first asks a command to finish, the second to stop at once. Registered for the life of the object.
+/// Ctrl-C, SIGTERM and the end of the terminal (SIGHUP): the first asks a command to finish, the second to stop at once. Registered for the life of the object.
 /// </summary>
 internal sealed class StopSignals : IDisposable
 {
@@ -17,6 +17,7 @@ internal sealed class StopSignals : IDisposable
         [
             PosixSignalRegistration.Create(PosixSignal.SIGINT, Receive),
             PosixSignalRegistration.Create(PosixSignal.SIGTERM, Receive),
+            PosixSignalRegistration.Create(PosixSignal.SIGHUP, Receive),
         ];
     }
 
