@@ -25,6 +25,10 @@ internal static class CommandGuard
         {
             return Say("Interrupted.", ExitCodes.RunFailed);
         }
+        catch (IOException exception) when (StandardOutput.IsReaderGone(exception))
+        {
+            return ReaderIsGone();
+        }
         catch (Exception exception) when (IsBadInput(exception))
         {
             return Say(exception.Message, ExitCodes.BadInput);
@@ -34,6 +38,9 @@ internal static class CommandGuard
             return Say(exception.Message, ExitCodes.RunFailed);
         }
     }
+
+    /// <summary>Says that nobody reads standard output any more.</summary>
+    public static int ReaderIsGone() => Say("Standard output was closed by its reader: stopped.", ExitCodes.RunFailed);
 
     private static bool IsBadInput(Exception exception) =>
         exception is UsageException or CheckpointException or PlanException or RequestException or TokenizerException

@@ -27,9 +27,10 @@ internal sealed class CompareCommand
 
     private readonly Option<int> _repetitions = new("--repeat")
     {
-        Description = "Measured runs of each prompt. Default: 3.",
+        Description = "Measured runs of each prompt.",
         HelpName = "N",
         DefaultValueFactory = _ => 3,
+        CustomParser = NumberArgument.Read<int>,
     };
 
     private readonly Option<string?> _output = new("--output", "-o")
@@ -68,6 +69,7 @@ internal sealed class CompareCommand
             throw new UsageException($"--repeat is {repetitions}: give a number of at least 1.");
         }
 
+        using var markdown = result.GetValue(_output) is { } file ? MarkdownFile.Open(_output.Name, file) : null;
         using var loggers = CoordinatorLogging.Create(_model.ReadLogLevel(result));
         var sampling = _sampling.Read(result);
         var requested = await PreparedModel.PrepareAsync(arguments, PreparationScope.Run, cancellationToken);
@@ -90,7 +92,7 @@ internal sealed class CompareCommand
             deviceMap,
             requested.Plan.FallbackReasons,
             tensorParallel is null ? [] : TokenAgreement.Of(tensorParallel, deviceMap));
-        await ShowAsync(result, report, cancellationToken);
+        await ShowAsync(result, report, markdown, cancellationToken);
         return ExitCodes.Done;
     }
 
@@ -127,12 +129,13 @@ internal sealed class CompareCommand
         return measurement;
     }
 
-    private async Task ShowAsync(ParseResult result, ComparisonReport report, CancellationToken cancellationToken)
+    private async Task ShowAsync(
+        ParseResult result, ComparisonReport report, MarkdownFile? markdown, CancellationToken cancellationToken)
     {
-        if (result.GetValue(_output) is { } file)
+        if (markdown is not null)
         {
             var commandLine = "coordinator " + string.Join(' ', Environment.GetCommandLineArgs().Skip(1).Select(Quoted));
-            await File.WriteAllTextAsync(file, ComparisonMarkdown.Of(report, commandLine), cancellationToken);
+            await markdown.WriteAsync(ComparisonMarkdown.Of(report, commandLine), cancellationToken);
         }
 
         if (result.GetValue(_json))

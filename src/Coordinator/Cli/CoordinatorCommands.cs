@@ -21,20 +21,31 @@ internal static class CoordinatorCommands
         var result = root.Parse(arguments, new ParserConfiguration { ResponseFileTokenReplacer = null });
         if (result.Errors.Count > 0)
         {
-            foreach (var error in result.Errors)
-            {
-                await Console.Error.WriteLineAsync($"coordinator: {error.Message}");
-            }
-
-            await Console.Error.WriteLineAsync("coordinator: try --help.");
+            await Console.Error.WriteLineAsync($"coordinator: {Sentence(result)}");
             return ExitCodes.BadInput;
         }
 
-        return await result.InvokeAsync(new InvocationConfiguration
+        try
         {
-            EnableDefaultExceptionHandler = false,
-            // Signals are ours: see StopSignals.
-            ProcessTerminationTimeout = null,
-        });
+            return await result.InvokeAsync(new InvocationConfiguration
+            {
+                EnableDefaultExceptionHandler = false,
+                // Signals are ours: see StopSignals.
+                ProcessTerminationTimeout = null,
+            });
+        }
+        catch (IOException exception) when (StandardOutput.IsReaderGone(exception))
+        {
+            // Help and version; commands have a guard of their own.
+            return CommandGuard.ReaderIsGone();
+        }
     }
+
+    // One mistake often gives several errors: a misspelt command makes all its options unknown too.
+    private static string Sentence(ParseResult result) => result.UnmatchedTokens.Count > 0
+        ? $"No command or option takes \"{string.Join("\", \"", result.UnmatchedTokens)}\": see {ProgramName(result)} --help."
+        : string.Join(' ', result.Errors.Select(error => error.Message).Distinct());
+
+    private static string ProgramName(ParseResult result) =>
+        result.CommandResult.Command is RootCommand ? "coordinator" : $"coordinator {result.CommandResult.Command.Name}";
 }

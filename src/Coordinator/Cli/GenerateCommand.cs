@@ -61,7 +61,7 @@ internal sealed class GenerateCommand
         {
             Console.Out.WriteLine();
             await Console.Error.WriteLineAsync(
-                $"coordinator: {timings.GeneratedTokens} tokens on {model.Plan.WorldSize} workers "
+                $"coordinator: {timings.GeneratedTokens} tokens on {model.Plan.WorldSize} worker{(model.Plan.WorldSize == 1 ? "" : "s")} "
                 + $"({PlanModeNames.NameOf(model.Plan.Mode)}): first after {timings.TimeToFirstToken.TotalMilliseconds:F0} ms, "
                 + $"then {timings.DecodeTokensPerSecond:F1} tokens/s; loaded in {loadSeconds:F2} s.");
         }

@@ -8,6 +8,12 @@ internal sealed class ModelOptions
 {
     private const string FitStrategy = "fit";
 
+    // What a worker takes; far above any processor's cores.
+    private const int MostThreads = 1024;
+
+    // A week. Workers count milliseconds in 32 bits: 24 days.
+    private const int MostStepSeconds = 7 * 24 * 3600;
+
     private readonly Option<string?> _model = new("--model", "-m")
     {
         Description = "Model folder as Hugging Face lays it out (for plan also a bare config.json). Default: the demo model.",
@@ -37,6 +43,7 @@ internal sealed class ModelOptions
     {
         Description = "Run on N CPU workers. Default when there is no GPU: 2.",
         HelpName = "N",
+        CustomParser = NumberArgument.ReadOptional<int>,
     };
 
     private readonly Option<bool> _fallback = new("--fallback")
@@ -55,37 +62,42 @@ internal sealed class ModelOptions
     {
         Description = "Compute threads of all CPU workers together. Default: one a core.",
         HelpName = "N",
+        CustomParser = NumberArgument.ReadOptional<int>,
     };
 
     private readonly Option<int?> _maxContext = new("--max-context")
     {
         Description = "Longest context in tokens. Default: the model's, at most 8192.",
         HelpName = "N",
+        CustomParser = NumberArgument.ReadOptional<int>,
     };
 
     private readonly Option<int?> _maxSequences = new("--max-sequences")
     {
         Description = "Most sequences computed together. Default: 16.",
         HelpName = "N",
+        CustomParser = NumberArgument.ReadOptional<int>,
     };
 
     private readonly Option<int?> _maxStepTokens = new("--max-step-tokens")
     {
         Description = "Most prompt tokens computed in one step; longer prompts are cut into chunks. Default: 512.",
         HelpName = "N",
+        CustomParser = NumberArgument.ReadOptional<int>,
     };
 
     private readonly Option<int?> _stepTimeout = new("--step-timeout")
     {
         Description = "Seconds after which a worker that does not answer a step counts as lost. Default: 600.",
         HelpName = "S",
+        CustomParser = NumberArgument.ReadOptional<int>,
     };
 
-    private readonly Option<LogLevel> _logLevel = new("--log-level")
+    private readonly Option<LogLevel?> _logLevel = new("--log-level")
     {
-        Description = "Trace, Debug, Information, Warning, Error or None. Default: Warning; serve: Information.",
+        Description = "Trace, Debug, Information, Warning, Error, Critical or None. Default: Warning; serve: Information.",
         HelpName = "LEVEL",
-        DefaultValueFactory = _ => LogLevel.Warning,
+        CustomParser = NumberArgument.ReadLevel,
     };
 
     /// <summary>Adds the options to a command.</summary>
@@ -125,29 +137,31 @@ internal sealed class ModelOptions
 
         return new ModelArguments
         {
-            Model = result.GetValue(_model),
+            Model = result.GetValue(_model) is not "" and var model
+                ? model
+                : throw new UsageException("--model is empty: give a model folder, or leave it out for the demo model."),
             TpPlan = result.GetValue(_tpPlan),
             DeviceMap = deviceMap,
             Gpus = gpus,
             CpuWorkers = Positive(result, _cpuWorkers),
             Fallback = result.GetValue(_fallback),
             DType = result.GetValue(_dtype) ?? "auto",
-            Threads = Positive(result, _threads),
+            Threads = Positive(result, _threads, MostThreads),
             MaxContext = Positive(result, _maxContext),
             MaxSequences = Positive(result, _maxSequences),
             MaxStepTokens = Positive(result, _maxStepTokens),
-            StepTimeout = Positive(result, _stepTimeout) is { } seconds ? TimeSpan.FromSeconds(seconds) : null,
+            StepTimeout = Positive(result, _stepTimeout, MostStepSeconds) is { } seconds ? TimeSpan.FromSeconds(seconds) : null,
         };
     }
 
     /// <summary>The least severe level that is logged.</summary>
     public LogLevel ReadLogLevel(ParseResult result, LogLevel whenNotGiven = LogLevel.Warning) =>
-        result.GetResult(_logLevel) is { Implicit: false } ? result.GetValue(_logLevel) : whenNotGiven;
+        result.GetValue(_logLevel) ?? whenNotGiven;
 
-    private static int? Positive(ParseResult result, Option<int?> option) => result.GetValue(option) switch
+    private static int? Positive(ParseResult result, Option<int?> option, int most = int.MaxValue) => result.GetValue(option) switch
     {
-        null => null,
         < 1 and var value => throw new UsageException($"{option.Name} is {value}: give a number of at least 1."),
+        var value when value > most => throw new UsageException($"{option.Name} is {value}: give a number of at most {most}."),
         var value => value,
     };
 }

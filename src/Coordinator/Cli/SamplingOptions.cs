@@ -10,56 +10,70 @@ internal sealed class SamplingOptions
     {
         Description = "Most tokens to generate. Default: 128, or what the context leaves.",
         HelpName = "N",
+        CustomParser = NumberArgument.ReadOptional<int>,
     };
 
     private readonly Option<int> _minNewTokens = new("--min-new-tokens")
     {
         Description = "End-of-sequence ids are banned before this many tokens.",
         HelpName = "N",
+        CustomParser = NumberArgument.Read<int>,
     };
 
     private readonly Option<float?> _temperature = new("--temperature", "-t")
     {
         Description = "0 (default) is greedy; otherwise logits are divided by it.",
         HelpName = "X",
+        CustomParser = NumberArgument.ReadOptional<float>,
     };
 
-    private readonly Option<int> _topK = new("--top-k") { Description = "Keep the K best tokens; 0: all.", HelpName = "K" };
+    private readonly Option<int> _topK = new("--top-k")
+    {
+        Description = "Keep the K best tokens; 0: all.",
+        HelpName = "K",
+        CustomParser = NumberArgument.Read<int>,
+    };
 
     private readonly Option<float?> _topP = new("--top-p")
     {
         Description = "Keep the smallest set that reaches this probability. Default: 1, all.",
         HelpName = "P",
+        CustomParser = NumberArgument.ReadOptional<float>,
     };
 
     private readonly Option<float> _minP = new("--min-p")
     {
         Description = "Drop tokens below this fraction of the best one's probability.",
         HelpName = "P",
+        CustomParser = NumberArgument.Read<float>,
     };
 
     private readonly Option<float?> _repetitionPenalty = new("--repetition-penalty")
     {
         Description = "Above 1 makes tokens of prompt and output less likely. Default: 1.",
         HelpName = "X",
+        CustomParser = NumberArgument.ReadOptional<float>,
     };
 
     private readonly Option<float> _presencePenalty = new("--presence-penalty")
     {
         Description = "Subtracted once from the logit of every generated token.",
         HelpName = "X",
+        CustomParser = NumberArgument.Read<float>,
     };
 
     private readonly Option<float> _frequencyPenalty = new("--frequency-penalty")
     {
         Description = "Subtracted from a token's logit for each time it was generated.",
         HelpName = "X",
+        CustomParser = NumberArgument.Read<float>,
     };
 
     private readonly Option<ulong?> _seed = new("--seed")
     {
         Description = "The same seed gives the same text at any number of workers. Default: drawn.",
         HelpName = "N",
+        CustomParser = NumberArgument.ReadOptional<ulong>,
     };
 
     private readonly Option<string[]> _stop = new("--stop")
@@ -77,6 +91,7 @@ internal sealed class SamplingOptions
     {
         Description = "Report the log-probabilities of the K best tokens of each step, at most 20.",
         HelpName = "K",
+        CustomParser = NumberArgument.Read<int>,
     };
 
     /// <summary>Adds the options to a command.</summary>

@@ -12,34 +12,40 @@ namespace TensorParallel.Coordinator.Cli;
 /// </summary>
 internal sealed class ServeCommand
 {
+    // A day; timers end at 49 days.
+    private const int MostGraceSeconds = 24 * 3600;
+
     private readonly ModelOptions _model = new();
 
     private readonly Option<string> _host = new("--host")
     {
-        Description = "Address to listen on. Default: 127.0.0.1, this machine only; there is no authentication.",
+        Description = "Address to listen on. 127.0.0.1 is this machine only; there is no authentication.",
         HelpName = "IP",
         DefaultValueFactory = _ => "127.0.0.1",
     };
 
     private readonly Option<int> _port = new("--port")
     {
-        Description = "gRPC port (HTTP/2 without TLS); 0: any free one. Default: 50051.",
+        Description = "gRPC port (HTTP/2 without TLS); 0: any free one.",
         HelpName = "N",
         DefaultValueFactory = _ => 50051,
+        CustomParser = NumberArgument.Read<int>,
     };
 
     private readonly Option<int> _httpPort = new("--http-port")
     {
-        Description = "HTTP/1.1 port (help page, /health); 0: any free one. Default: 8080.",
+        Description = "HTTP/1.1 port (help page, /health); 0: any free one.",
         HelpName = "N",
         DefaultValueFactory = _ => 8080,
+        CustomParser = NumberArgument.Read<int>,
     };
 
     private readonly Option<int> _grace = new("--grace")
     {
-        Description = "Seconds that running requests get to finish after Ctrl-C. Default: 30.",
+        Description = "Seconds that running requests get to finish after Ctrl-C.",
         HelpName = "S",
         DefaultValueFactory = _ => 30,
+        CustomParser = NumberArgument.Read<int>,
     };
 
     /// <summary>The command for the command line.</summary>
@@ -64,9 +70,9 @@ internal sealed class ServeCommand
     private async Task<int> RunAsync(ParseResult result, StopSignals signals)
     {
         var listen = ReadListen(result);
-        var grace = result.GetValue(_grace) is var seconds and >= 0
+        var grace = result.GetValue(_grace) is var seconds and >= 0 and <= MostGraceSeconds
             ? TimeSpan.FromSeconds(seconds)
-            : throw new UsageException("--grace is negative: give seconds of at least 0.");
+            : throw new UsageException($"--grace is {result.GetValue(_grace)}: give seconds from 0 to {MostGraceSeconds}.");
         var arguments = _model.Read(result);
         var logLevel = _model.ReadLogLevel(result, whenNotGiven: LogLevel.Information);
         var model = await PreparedModel.PrepareAsync(arguments, PreparationScope.Run, signals.Stopping);

@@ -3,8 +3,8 @@ using System.Runtime.InteropServices;
 namespace TensorParallel.Coordinator.Cli;
 
 /// <summary>
-/// Ctrl-C and SIGTERM: the first asks a command to finish, the second to stop at once. Registered for the life of the
-/// object.
+/// Ctrl-C, SIGTERM and the end of the terminal (SIGHUP): the first asks a command to finish, the second to stop at once.
+/// Registered for the life of the object.
 /// </summary>
 internal sealed class StopSignals : IDisposable
 {
@@ -18,6 +18,7 @@ internal sealed class StopSignals : IDisposable
         [
             PosixSignalRegistration.Create(PosixSignal.SIGINT, Receive),
             PosixSignalRegistration.Create(PosixSignal.SIGTERM, Receive),
+            PosixSignalRegistration.Create(PosixSignal.SIGHUP, Receive),
         ];
     }
 

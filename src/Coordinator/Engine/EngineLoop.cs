@@ -81,7 +81,7 @@ internal sealed partial class EngineLoop(
     /// <summary>
     /// There is no group to be had: every request, now and later, fails with the reason. Thread-safe.
     /// </summary>
-    public void Fail(EngineUnavailableException reason) => Post(() => OnFail(reason));
+    public void Fail(EngineUnavailableException reason, LogLevel level = LogLevel.Critical) => Post(() => OnFail(reason, level));
 
     /// <summary>Refuses new requests from now on and finishes the accepted ones. Thread-safe.</summary>
     public void Drain() => Post(OnDrain);
@@ -254,9 +254,9 @@ internal sealed partial class EngineLoop(
         EndAll("The server was shut down before the request was finished.");
     }
 
-    private void OnFail(EngineUnavailableException reason)
+    private void OnFail(EngineUnavailableException reason, LogLevel level = LogLevel.Critical)
     {
-        Log.Failed(logger, reason.Message);
+        Log.Failed(logger, level, reason.Message);
         Refuse(reason.Message);
         EndAll(reason.Message);
         SetState(EngineState.Failed);
@@ -318,8 +318,8 @@ internal sealed partial class EngineLoop(
         [LoggerMessage(LogLevel.Information, "The restart of the worker group was abandoned: the engine stops.")]
         public static partial void RestartAbandoned(ILogger logger);
 
-        [LoggerMessage(LogLevel.Critical, "No request can be served any more: {Reason}")]
-        public static partial void Failed(ILogger logger, string reason);
+        [LoggerMessage("No request can be served any more: {Reason}")]
+        public static partial void Failed(ILogger logger, LogLevel level, string reason);
 
         [LoggerMessage(LogLevel.Error, "A listener failed on the engine's change to {State}.")]
         public static partial void ListenerFault(ILogger logger, EngineState state, Exception exception);

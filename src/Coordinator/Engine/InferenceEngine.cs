@@ -63,7 +63,8 @@ internal sealed class InferenceEngine : IAsyncDisposable
         }
         catch (Exception exception)
         {
-            _loop.Fail(new EngineUnavailableException($"The workers could not be started: {exception.Message}"));
+            // The caller gets the exception: it is not said twice.
+            _loop.Fail(new EngineUnavailableException($"The workers could not be started: {exception.Message}"), LogLevel.Debug);
             throw;
         }
 

@@ -1,3 +1,4 @@
+using System.Net.Sockets;
 using Microsoft.AspNetCore.Connections;
 using TensorParallel.Coordinator.Api;
 using TensorParallel.Coordinator.Engine;
@@ -18,7 +19,7 @@ internal sealed class ApiServer : IAsyncDisposable
     public IReadOnlyList<string> Addresses => [.. _application.Urls];
 
     /// <summary>Starts listening; health says NOT_SERVING until the engine is ready.</summary>
-    /// <exception cref="IOException">A port is taken; the message says which and what to do.</exception>
+    /// <exception cref="IOException">A port is taken, or the address is not this machine's; the message says which and what to do.</exception>
     public static async Task<ApiServer> StartAsync(
         ServedModel model, ApiListenOptions listen, LogLevel logLevel, CancellationToken cancellationToken)
     {
@@ -26,6 +27,8 @@ internal sealed class ApiServer : IAsyncDisposable
         var builder = WebApplication.CreateSlimBuilder(new WebApplicationOptions { ContentRootPath = AppContext.BaseDirectory });
         builder.Configuration.Sources.Clear();
         CoordinatorLogging.Configure(builder.Logging, logLevel);
+        // A start that fails is an exception below; the host would log it as well, with its stack.
+        builder.Logging.AddFilter("Microsoft.Extensions.Hosting.Internal.Host", LogLevel.None);
         builder.Services.AddSingleton<IHostLifetime, CommandLifetime>();
         builder.Services.AddInferenceApi(model);
         builder.WebHost.ConfigureKestrel(server => ApiListeners.Configure(server, listen));
@@ -35,6 +38,13 @@ internal sealed class ApiServer : IAsyncDisposable
         {
             await application.StartAsync(cancellationToken);
             return new ApiServer(application);
+        }
+        catch (SocketException exception)
+        {
+            await application.DisposeAsync();
+            throw new IOException(
+                $"{listen.Address} with the ports {listen.GrpcPort} and {listen.HttpPort} cannot be listened on ({exception.Message}): "
+                + "choose others with --host, --port and --http-port.", exception);
         }
         catch (IOException exception) when (exception.InnerException is AddressInUseException)
         {

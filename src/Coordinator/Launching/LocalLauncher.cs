@@ -25,7 +25,7 @@ internal sealed class LocalLauncher(WorkerProgram program, ILoggerFactory logger
         catch (Win32Exception exception)
         {
             throw new WorkerLaunchException(
-                $"The worker of rank {launch.Rank} cannot be started ({start.FileName} {program.Path}): "
+                $"The worker of rank {launch.Rank} cannot be started ({program.Path}): "
                 + $"{exception.Message}.");
         }
     }

@@ -27,7 +27,7 @@ internal sealed record WorkerProgram(string Path)
             return File.Exists(full)
                 ? new WorkerProgram(full)
                 : throw new WorkerLaunchException(
-                    $"{OverrideVariable} names {full}, which does not exist; "
+                    $"{OverrideVariable} names {full}, which is no file; "
                     + "set it to the worker program or unset it.");
         }
 

@@ -34,7 +34,7 @@ internal static class LimitsPlanner
         var problems = new List<string>();
         Check(asked.MaxSequences, 1, MostSequences, "sequences in a step");
         var sequences = asked.MaxSequences ?? DefaultSequences;
-        Check(asked.MaxStepTokens, sequences, MostStepTokens, "tokens in a step, of which each sequence may need one,");
+        Check(asked.MaxStepTokens, Math.Clamp(sequences, 1, MostSequences), MostStepTokens, "tokens in a step, of which each sequence may need one,");
         Check(asked.KvBlockTokens, 1, MostBlockTokens, "positions in a KV block");
         Check(asked.KvBlocks, 1, MostBlocks, "KV blocks");
         Check(asked.MaxContextTokens, 1, model, "tokens of context (max_position_embeddings is the model's limit)");

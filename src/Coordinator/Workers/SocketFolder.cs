@@ -27,7 +27,16 @@ internal sealed class SocketFolder : IDisposable
         var sample = Path.Combine(parent, "tp-0123456789ABCDEF", SocketName);
         var root = Encoding.UTF8.GetByteCount(sample) <= MaxPathBytes ? parent : Shortest;
         _folder = Path.Combine(root, $"tp-{Convert.ToHexString(RandomNumberGenerator.GetBytes(8))}");
-        Directory.CreateDirectory(_folder, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+        try
+        {
+            Directory.CreateDirectory(_folder, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+        }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+        {
+            throw new IOException(
+                $"{root}: no folder for the workers' socket can be made there: set TMPDIR to a folder that can be written.", exception);
+        }
+
         SocketPath = Path.Combine(_folder, SocketName);
     }
 

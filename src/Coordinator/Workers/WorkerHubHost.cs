@@ -57,7 +57,7 @@ internal sealed class WorkerHubHost : IAsyncDisposable
 
     private static WebApplication Build(HubAdmission admission, ILoggerFactory loggers, string socketPath)
     {
-        var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
+        var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions { ContentRootPath = AppContext.BaseDirectory });
         builder.WebHost.UseKestrelCore().ConfigureKestrel(server =>
         {
             server.ListenUnixSocket(socketPath, listen => listen.Protocols = HttpProtocols.Http2);
