@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
 
 namespace TensorParallel.Worker.Ops.Cpu.Kernels;
 
@@ -88,15 +89,18 @@ internal static unsafe class AttentionKernel<TV, TE>
         var start = chunk * AttentionJob.ChunkTokens;
         first = Math.Max(first, start);
         end = Math.Min(end, start + AttentionJob.ChunkTokens);
+        CacheFetch<TE>.Run(job, item, job.Keys, first, first + CacheFetch<TE>.TokensAhead, end);
         for (int p = first, tokens; p < end; p += tokens)
         {
             tokens = Math.Min(end - p, job.BlockTokens - (p % job.BlockTokens));
             var keys = job.Keys + (job.CacheIndex(item.Sequence, item.KvHead, p) * TE.Bytes);
+            CacheFetch<TE>.Run(job, item, job.Keys, p + CacheFetch<TE>.TokensAhead, p + tokens + CacheFetch<TE>.TokensAhead, end);
+            CacheFetch<TE>.Run(job, item, job.Values, p, p + tokens, end);
             Scores(keys, job.Heads.HeadDim, tokens, scratch, queries, dim, scratch.Scores + (p - start));
         }
 
         Weigh(job, item, start, end, scratch.Scores, result + (AttentionScratch.Rows(queries) * dim), queries);
-        new Span<float>(result, AttentionScratch.Rows(queries) * dim).Clear();
+        new Span<float>(result, (queries + 3) / 4 * 4 * dim).Clear();
         for (int p = first, tokens; p < end; p += tokens)
         {
             tokens = Math.Min(end - p, job.BlockTokens - (p % job.BlockTokens));
@@ -160,13 +164,16 @@ internal static unsafe class AttentionKernel<TV, TE>
                 var packed = scratch.Packed + (q * dim);
                 var w = keys + ((long)t * stride);
                 DotTile<TV, TKey>.Run(group, w, w + (4L * stride), stride, stride, rows, packed, dim / TV.Count, sums);
-                for (var m = 0; m < count; m++)
+                var target = scores + (q * AttentionJob.ChunkTokens) + t;
+                for (var m = 0; m < count; m++, target += AttentionJob.ChunkTokens)
                 {
-                    var target = scores + ((q + m) * AttentionJob.ChunkTokens) + t;
-                    for (var r = 0; r < rows; r++)
+                    if (rows == 4)
                     {
-                        target[r] = sums[(4 * m) + r];
+                        Vector128.Load(sums + (4 * m)).Store(target);
+                        continue;
                     }
+
+                    new ReadOnlySpan<float>(sums + (4 * m), rows).CopyTo(new Span<float>(target, rows));
                 }
             }
         }
@@ -188,7 +195,8 @@ internal static unsafe class AttentionKernel<TV, TE>
                 Softmax<TV>.Run(scores + (q * AttentionJob.ChunkTokens), count, first, last, job.Options);
         }
 
-        for (var q = queries; q < rows; q++)
+        // Sums are made for four queries at a time.
+        for (var q = queries; q % 4 != 0; q++)
         {
             new Span<float>(scores + (q * AttentionJob.ChunkTokens), count).Clear();
         }
