@@ -8,8 +8,8 @@ using TensorParallel.Protocol.Parallel;
 namespace TensorParallel.EndToEnd.Tests;
 
 /// <summary>
-/// Free-running greedy generation against the reference, through the engine and real worker processes, all prompts of a model at
-/// once. (Logits, teacher-forced, are compared in Worker.Tests, where they can be seen.)
+/// Free-running greedy generation against the reference, through the engine and real worker processes, all prompts of a
+/// model at once. (Logits, teacher-forced, are compared in Worker.Tests, where they can be seen.)
 /// </summary>
 public class GoldenMatrixTests
 {

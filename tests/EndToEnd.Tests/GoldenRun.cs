@@ -6,8 +6,12 @@ namespace TensorParallel.EndToEnd.Tests;
 /// <summary>The reference's greedy answer to one prompt; the format is told in tests/Golden/README.md.</summary>
 /// <param name="PromptIds">The prompt.</param>
 /// <param name="GreedyIds">Generated ids, end-of-sequence banned.</param>
-/// <param name="AllowedGap">Where the ids may part: the reference's best-to-second gap at that step was at most this.</param>
-/// <param name="Gaps">The recorded gaps, one a step; where bf16 gaps are not recorded, those of the float32 run.</param>
+/// <param name="AllowedGap">
+/// Where the ids may part: the reference's best-to-second gap at that step was at most this.
+/// </param>
+/// <param name="Gaps">
+/// The recorded gaps, one a step; where bf16 gaps are not recorded, those of the float32 run.
+/// </param>
 public sealed record GoldenRun(int[] PromptIds, int[] GreedyIds, float[] Gaps, float AllowedGap)
 {
     /// <summary>Runs of a family ("llama", …) or of the demo model ("demo") in float32 or bfloat16.</summary>
@@ -17,7 +21,9 @@ public sealed record GoldenRun(int[] PromptIds, int[] GreedyIds, float[] Gaps, f
     /// <summary>The model folder of a family.</summary>
     public static string Folder(string family) => family == "demo" ? RepositoryPaths.DemoModel : RepositoryPaths.Golden(family);
 
-    /// <summary>Fails unless the ids are the reference's up to the first step where its gap allows another one.</summary>
+    /// <summary>
+    /// Fails unless the ids are the reference's up to the first step where its gap allows another one.
+    /// </summary>
     public void AssertFollowedBy(IReadOnlyList<int> ids, string what)
     {
         Assert.Equal(GreedyIds.Length, ids.Count);

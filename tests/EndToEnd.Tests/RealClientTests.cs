@@ -4,8 +4,8 @@ using TensorParallel.TestKit;
 namespace TensorParallel.EndToEnd.Tests;
 
 /// <summary>
-/// Node's @grpc/grpc-js and Python's grpcio against a real coordinator: streaming, cancelling, deadline, health, reflection. What
-/// they check stands in tests/RealClients; this starts the server for them.
+/// Node's @grpc/grpc-js and Python's grpcio against a real coordinator: streaming, cancelling, deadline, health,
+/// reflection. What they check stands in tests/RealClients; this starts the server for them.
 /// </summary>
 [Trait("Category", "RealClients")]
 public class RealClientTests

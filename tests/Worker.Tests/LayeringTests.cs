@@ -5,8 +5,8 @@ using Xunit;
 namespace TensorParallel.Worker.Tests;
 
 /// <summary>
-/// The worker's folders are layers: Native 0, Devices 1, Ops 2, Quantization, KvCache and Collectives 3, Modules, Loading and Sampling
-/// 4, Execution 5, Session 6, Cli 7. A file may name only what the table allows its folder.
+/// The worker's folders are layers: Native 0, Devices 1, Ops 2, Quantization, KvCache and Collectives 3, Modules,
+/// Loading and Sampling 4, Execution 5, Session 6, Cli 7. A file may name only what the table allows its folder.
 /// </summary>
 public partial class LayeringTests
 {

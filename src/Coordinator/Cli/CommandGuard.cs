@@ -11,7 +11,9 @@ namespace TensorParallel.Coordinator.Cli;
 internal static class CommandGuard
 {
     /// <summary>Runs a command's body.</summary>
-    /// <returns><see cref="ExitCodes"/>; an unforeseen exception is not caught: its stack is what a bug report needs.</returns>
+    /// <returns>
+    /// <see cref="ExitCodes"/>; an unforeseen exception is not caught: its stack is what a bug report needs.
+    /// </returns>
     public static async Task<int> RunAsync(Func<StopSignals, Task<int>> body)
     {
         using var signals = new StopSignals();

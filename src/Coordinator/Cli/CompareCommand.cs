@@ -106,7 +106,8 @@ internal sealed class CompareCommand
                 : [.. s_defaultPrompts.Select(PromptInput.OfText)];
         }
 
-        // Modes are compared at equal work: ends of sequence are ignored, and every run generates the same number of tokens.
+        // Modes are compared at equal work: ends of sequence are ignored, and every run generates the same number of
+        // tokens.
         var options = sampling with { MaxNewTokens = sampling.MaxNewTokens ?? DefaultNewTokens, IgnoreEos = true };
         return [.. prompts.Select(prompt => model.Requests.Create(prompt, options))];
     }
@@ -121,7 +122,7 @@ internal sealed class CompareCommand
     {
         await Console.Error.WriteLineAsync(
             $"coordinator: {PlanModeNames.NameOf(model.Plan.Mode)} on {model.Plan.WorldSize} workers …");
-        var progress = LoadProgressBar.OnStandardError(model.Plan.WorldSize);
+        using var progress = LoadProgressBar.OnStandardError(model.Plan.WorldSize);
         var measurement = await ModeRun.MeasureAsync(
             model, arguments, requests, repetitions, progress, loggers, cancellationToken);
         progress.Close();

@@ -5,8 +5,8 @@ using TensorParallel.Protocol.Generation;
 namespace TensorParallel.Coordinator.Cli;
 
 /// <summary>
-/// Collects the events of one generation and shows the text as it comes. Without a tokenizer the ids are shown, a blank between.
-/// One caller.
+/// Collects the events of one generation and shows the text as it comes. Without a tokenizer the ids are shown, a blank
+/// between. One caller.
 /// </summary>
 /// <param name="live">Where text is shown at once.</param>
 /// <param name="hasText">Whether there is a tokenizer.</param>

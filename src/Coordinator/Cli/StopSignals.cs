@@ -3,7 +3,8 @@ using System.Runtime.InteropServices;
 namespace TensorParallel.Coordinator.Cli;
 
 /// <summary>
-/// Ctrl-C, SIGTERM and the end of the terminal (SIGHUP): the first asks a command to finish, the second to stop at once. Registered for the life of the object.
+/// Ctrl-C, SIGTERM and SIGHUP (the terminal is gone): the first asks a command to finish, the second to stop at once.
+/// Registered for the life of the object.
 /// </summary>
 internal sealed class StopSignals : IDisposable
 {

@@ -2,14 +2,18 @@ using System.Text.Json.Serialization;
 
 namespace TensorParallel.Coordinator.Comparison;
 
-/// <summary>The comparison of tensor parallelism with the sequential device map; what <c>compare --json</c> prints.</summary>
+/// <summary>
+/// The comparison of tensor parallelism with the sequential device map; what <c>compare --json</c> prints.
+/// </summary>
 /// <param name="Model">Name of the model.</param>
 /// <param name="DType">Dtype of weights and cache.</param>
 /// <param name="Devices">The devices both modes used.</param>
 /// <param name="Prompts">Number of prompts.</param>
 /// <param name="MaxNewTokens">Tokens generated for each.</param>
 /// <param name="Repetitions">Measured runs of each prompt.</param>
-/// <param name="TensorParallel">Null where tensor parallelism is not possible; then <paramref name="FallbackReasons"/> says why.</param>
+/// <param name="TensorParallel">
+/// Null where tensor parallelism is not possible; then <paramref name="FallbackReasons"/> says why.
+/// </param>
 /// <param name="DeviceMap">The sequential device map.</param>
 /// <param name="FallbackReasons">Why tensor parallelism was not possible; empty when it was.</param>
 /// <param name="Agreement">One entry a prompt; empty without a tensor-parallel run.</param>

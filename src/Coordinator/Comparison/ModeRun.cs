@@ -9,7 +9,9 @@ namespace TensorParallel.Coordinator.Comparison;
 /// <summary>Runs the same requests through one way of spreading the model, one after another, and measures.</summary>
 internal static class ModeRun
 {
-    /// <summary>Starts workers, generates once unmeasured, then each request the given number of times; ends the workers.</summary>
+    /// <summary>
+    /// Starts workers, generates once unmeasured, then each request the given number of times; ends the workers.
+    /// </summary>
     public static async Task<ModeMeasurement> MeasureAsync(
         PreparedModel model,
         ModelArguments arguments,

@@ -1,4 +1,5 @@
 using System.Globalization;
+using TensorParallel.Protocol.Generation;
 
 namespace TensorParallel.Coordinator.Engine;
 
@@ -6,7 +7,6 @@ namespace TensorParallel.Coordinator.Engine;
 internal static class GenerateOptionsProblems
 {
     private const int MostStopStrings = 16;
-    private const int MostLogProbs = 20;
 
     /// <summary>All problems; none when the options can be used.</summary>
     public static IEnumerable<string> Of(GenerateOptions options) => Lengths(options)
@@ -25,8 +25,8 @@ internal static class GenerateOptionsProblems
             options.MaxNewTokens is null or < 1 || options.MinNewTokens <= options.MaxNewTokens,
             $"min_new_tokens is {options.MinNewTokens}, but max_new_tokens is only {options.MaxNewTokens}.");
         yield return Unless(
-            options.LogProbs is >= 0 and <= MostLogProbs,
-            $"logprobs is {options.LogProbs}, but must be from 0 to {MostLogProbs}.");
+            options.LogProbs is >= 0 and <= SamplingLimits.MaxLogProbs,
+            $"logprobs is {options.LogProbs}, but must be from 0 to {SamplingLimits.MaxLogProbs}.");
     }
 
     private static IEnumerable<string?> Filters(GenerateOptions options)
@@ -46,15 +46,18 @@ internal static class GenerateOptionsProblems
     private static IEnumerable<string?> Penalties(GenerateOptions options)
     {
         yield return Unless(
-            options.RepetitionPenalty is null or (> 0 and < float.PositiveInfinity),
-            $"repetition_penalty is {Text(options.RepetitionPenalty)}, but must be finite and above 0 (1 is none).");
-        yield return Unless(
-            float.IsFinite(options.PresencePenalty),
-            $"presence_penalty is {Text(options.PresencePenalty)}, but must be a finite number.");
-        yield return Unless(
-            float.IsFinite(options.FrequencyPenalty),
-            $"frequency_penalty is {Text(options.FrequencyPenalty)}, but must be a finite number.");
+            options.RepetitionPenalty is null
+                or (>= SamplingLimits.MinRepetitionPenalty and <= SamplingLimits.MaxRepetitionPenalty),
+            $"repetition_penalty is {Text(options.RepetitionPenalty)}, but must be from "
+            + $"{Text(SamplingLimits.MinRepetitionPenalty)} to {Text(SamplingLimits.MaxRepetitionPenalty)} (1 is none).");
+        yield return Additive("presence_penalty", options.PresencePenalty);
+        yield return Additive("frequency_penalty", options.FrequencyPenalty);
     }
+
+    private static string? Additive(string name, float penalty) => Unless(
+        MathF.Abs(penalty) <= SamplingLimits.MaxPenalty,
+        $"{name} is {Text(penalty)}, but must be from {Text(-SamplingLimits.MaxPenalty)} to "
+        + $"{Text(SamplingLimits.MaxPenalty)} (0 is none).");
 
     private static IEnumerable<string?> Stops(GenerateOptions options)
     {

@@ -26,8 +26,16 @@ internal sealed class GenerateRequestFactory(
         }
 
         CheckIds("An end-of-sequence id", options.EosTokenIds, problems);
+        IReadOnlyList<int> eos = options.IgnoreEos ? [] : [.. eosTokenIds.Union(options.EosTokenIds)];
+        if (eos.Count > SamplingLimits.MaxEosTokenIds)
+        {
+            problems.Add(
+                $"There are {eos.Count} end-of-sequence ids, the model's own {eosTokenIds.Count} included, but at most "
+                + $"{SamplingLimits.MaxEosTokenIds} are possible: use stop strings, or ignore_eos.");
+        }
+
         var promptIds = Encode(prompt, problems);
-        return problems.Count == 0 ? Fill(promptIds, options) : throw new RequestException(problems);
+        return problems.Count == 0 ? Fill(promptIds, options, eos) : throw new RequestException(problems);
     }
 
     private IReadOnlyList<int> Encode(PromptInput prompt, List<string> problems)
@@ -65,7 +73,7 @@ internal sealed class GenerateRequestFactory(
         }
     }
 
-    private GenerateRequest Fill(IReadOnlyList<int> promptIds, GenerateOptions options)
+    private GenerateRequest Fill(IReadOnlyList<int> promptIds, GenerateOptions options, IReadOnlyList<int> eos)
     {
         var sampling = new SamplingParameters
         {
@@ -79,7 +87,7 @@ internal sealed class GenerateRequestFactory(
             Seed = options.Seed ?? (ulong)Random.Shared.NextInt64(),
             LogProbs = options.LogProbs,
             MinNewTokens = options.MinNewTokens,
-            EosTokenIds = options.IgnoreEos ? [] : [.. eosTokenIds.Union(options.EosTokenIds)],
+            EosTokenIds = eos,
         };
         var asked = options.MaxNewTokens ?? Math.Max(DefaultMaxNewTokens, options.MinNewTokens);
         var maxNewTokens = Math.Min(asked, maxContextTokens - promptIds.Count);

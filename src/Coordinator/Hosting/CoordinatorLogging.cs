@@ -2,7 +2,9 @@ using Microsoft.Extensions.Logging.Console;
 
 namespace TensorParallel.Coordinator.Hosting;
 
-/// <summary>Logging of every command: one line an entry, on standard error, so that standard output holds only results.</summary>
+/// <summary>
+/// Logging of every command: one line an entry, on standard error, so that standard output holds only results.
+/// </summary>
 internal static class CoordinatorLogging
 {
     /// <summary>Adds it to a builder.</summary>

@@ -6,8 +6,8 @@ internal static class DemoModel
     private const string Name = "demo-model";
 
     /// <summary>
-    /// Its folder: beside the program (as a bundle lays it out), else <c>deploy/demo-model</c> of the checkout the program was
-    /// built in. Independent of the working directory.
+    /// Its folder: beside the program (as a bundle lays it out), else <c>deploy/demo-model</c> of the checkout the
+    /// program was built in. Independent of the working directory.
     /// </summary>
     /// <exception cref="FileNotFoundException">It is in neither place; the message lists them.</exception>
     public static string Folder()

@@ -14,7 +14,9 @@ internal static class DeviceSelection
     /// <c>--cpu-workers N</c>: N CPU workers. <c>--gpus LIST</c>: those GPUs, which a plan alone takes at their word and a run
     /// looks for. Neither: all GPUs there are, else 2 CPU workers.
     /// </summary>
-    /// <exception cref="PlanException">A device that is not there, is named twice, or that this build has no backend for.</exception>
+    /// <exception cref="PlanException">
+    /// A device that is not there, is named twice, or that this build has no backend for.
+    /// </exception>
     public static async Task<IReadOnlyList<PlanDevice>> SelectAsync(
         ModelArguments arguments, PreparationScope scope, CancellationToken cancellationToken)
     {
@@ -30,7 +32,8 @@ internal static class DeviceSelection
             return [.. planned.Select(index => new PlanDevice($"{DeviceKinds.Cuda}:{index}"))];
         }
 
-        // Probing costs the start of a process (0.2 s); without --gpus nothing can come of it until a CUDA backend is built in.
+        // Probing costs the start of a process (0.2 s); without --gpus nothing can come of it until a CUDA backend is
+        // built in.
         return arguments.Gpus is { } gpus
             ? throw new PlanException(await GpuRefusalAsync(gpus, cancellationToken))
             : PlanDevice.Cpus(DefaultCpuWorkers);

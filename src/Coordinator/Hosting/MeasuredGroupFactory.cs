@@ -2,7 +2,9 @@ using TensorParallel.Coordinator.Workers;
 
 namespace TensorParallel.Coordinator.Hosting;
 
-/// <summary>Remembers the group that was started last, so that its load summary and memory can be shown. Thread-safe.</summary>
+/// <summary>
+/// Remembers the group that was started last, so that its load summary and memory can be shown. Thread-safe.
+/// </summary>
 internal sealed class MeasuredGroupFactory(WorkerGroupFactory inner) : IWorkerGroupFactory
 {
     private volatile WorkerGroup? _current;

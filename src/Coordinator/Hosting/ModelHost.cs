@@ -5,8 +5,8 @@ using TensorParallel.Coordinator.Workers;
 namespace TensorParallel.Coordinator.Hosting;
 
 /// <summary>
-/// A running model: workers loaded and joined, engine ready. Disposing it stops the engine at once and leaves no process; drain the
-/// engine first to let requests finish.
+/// A running model: workers loaded and joined, engine ready. Disposing it stops the engine at once and leaves no
+/// process; drain the engine first to let requests finish.
 /// </summary>
 internal sealed class ModelHost : IAsyncDisposable
 {

@@ -7,7 +7,9 @@ using TensorParallel.Protocol.Parallel;
 
 namespace TensorParallel.Coordinator.Hosting;
 
-/// <summary>A model that is understood, checked and planned; nothing runs yet and no weight has been read. Immutable.</summary>
+/// <summary>
+/// A model that is understood, checked and planned; nothing runs yet and no weight has been read. Immutable.
+/// </summary>
 /// <param name="Name">Name for people and clients: the folder's.</param>
 /// <param name="Folder">The model folder, full path; for a bare <c>config.json</c> the folder it lies in.</param>
 /// <param name="Spec">What the model is.</param>

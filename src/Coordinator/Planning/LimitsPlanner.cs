@@ -66,7 +66,11 @@ internal static class LimitsPlanner
         var ranks = draft.Ranks.Select(rank => rank with
         {
             WorkspaceBytes = WorkspaceBuffers.Bytes(
-                request.Spec, rank, limits, DeviceKinds.ActivationDType(rank.Device, request.DType)),
+                request.Spec,
+                rank,
+                limits,
+                DeviceKinds.ActivationDType(rank.Device, request.DType),
+                draft.WorldSize),
         }).ToList();
         var blockBytes = ranks
             .Select(rank => KvCacheBytes.OfBlock(request.Spec, rank, limits.KvBlockTokens, request.DType))
@@ -127,7 +131,7 @@ internal static class LimitsPlanner
 
     private static string TooSmall(PlanDevice device, RankPlan rank, long kvBytes) =>
         $"Rank {rank.Rank} ({device.Name}) needs {ByteText.Of(rank.WeightBytes)} for weights, " +
-        $"{ByteText.Of(rank.WorkspaceBytes)} for activations and {ByteText.Of(kvBytes)} for the KV cache, but nine " +
-        $"tenths of its memory are {ByteText.Of((long)(device.MemoryBytes!.Value * UsableMemory))}; use more " +
-        "devices, a smaller dtype or a shorter context.";
+        $"{ByteText.Of(rank.WorkspaceBytes)} for activations and sampling and {ByteText.Of(kvBytes)} for the KV " +
+        $"cache, but nine tenths of its memory are {ByteText.Of((long)(device.MemoryBytes!.Value * UsableMemory))}; " +
+        "use more devices, a smaller dtype or a shorter context.";
 }

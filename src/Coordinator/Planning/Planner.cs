@@ -47,8 +47,13 @@ internal static class Planner
             return TensorParallel(request, resolved);
         }
 
-        return isAuto || request.AllowFallback ? DeviceMap(request, obstacles) : throw new PlanException(obstacles);
+        return isAuto || request.AllowFallback
+            ? DeviceMap(request, obstacles)
+            : throw new PlanException([.. obstacles.Select(WithWayOut)]);
     }
+
+    private static string WithWayOut(string obstacle) =>
+        $"{obstacle} Or give --fallback: the model then runs as a device map, layer by layer.";
 
     private static ExecutionPlan TensorParallel(PlanRequest request, ResolvedTpPlan resolved)
     {

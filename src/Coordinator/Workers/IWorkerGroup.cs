@@ -4,20 +4,24 @@ using TensorParallel.Protocol.Parallel;
 namespace TensorParallel.Coordinator.Workers;
 
 /// <summary>
-/// All ranks of one model as one: loaded, joined and ready. Fails as a whole: after the first lost rank every pending and later
-/// call faults with the same <see cref="WorkerLostException"/>, and the group must be disposed and started anew.
+/// All ranks of one model as one: loaded, joined and ready. Fails as a whole: after the first lost rank every pending
+/// and later call faults with the same <see cref="WorkerLostException"/>, and the group must be disposed and started
+/// anew.
 /// </summary>
 internal interface IWorkerGroup : IAsyncDisposable
 {
     /// <summary>The plan the workers loaded.</summary>
     ExecutionPlan Plan { get; }
 
-    /// <summary>Completes, never faults, when the group fails; the result says why. Completes also while nothing is running.</summary>
+    /// <summary>
+    /// Completes, never faults, when the group fails; the result says why. Completes also while nothing is running.
+    /// </summary>
     Task<WorkerLostException> Lost { get; }
 
     /// <summary>
-    /// Sends one step to every rank before it returns, and completes when every rank has answered, with the tokens of the rank that
-    /// reports them. Called from one thread, in step order; the next step may be sent before this one completes.
+    /// Sends one step to every rank before it returns, and completes when every rank has answered, with the tokens of
+    /// the rank that reports them. Called from one thread, in step order; the next step may be sent before this one
+    /// completes.
     /// </summary>
     Task<StepResult> StepAsync(StepBatch batch);
 }

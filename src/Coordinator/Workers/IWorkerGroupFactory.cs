@@ -4,8 +4,8 @@ namespace TensorParallel.Coordinator.Workers;
 internal interface IWorkerGroupFactory
 {
     /// <summary>
-    /// Starts one process a rank, loads the weights and joins the ranks. Throws <see cref="WorkerLostException"/> when a rank ends,
-    /// fails or does not answer in time; no process is left then.
+    /// Starts one process a rank, loads the weights and joins the ranks. Throws <see cref="WorkerLostException"/> when
+    /// a rank ends, fails or does not answer in time; no process is left then.
     /// </summary>
     Task<IWorkerGroup> StartAsync(CancellationToken cancellationToken);
 }

@@ -1,8 +1,8 @@
 namespace TensorParallel.Protocol.Generation;
 
 /// <summary>
-/// How the next token is chosen, with Hugging Face's names and order: repetition, presence and frequency penalties, ban of the
-/// end-of-sequence ids before <see cref="MinNewTokens"/>, temperature, top-k, top-p, min-p, then one draw.
+/// How the next token is chosen, with Hugging Face's names and order: repetition, presence and frequency penalties, ban
+/// of the end-of-sequence ids before <see cref="MinNewTokens"/>, temperature, top-k, top-p, min-p, then one draw.
 /// </summary>
 public sealed record SamplingParameters
 {
@@ -18,7 +18,9 @@ public sealed record SamplingParameters
     /// <summary>Drop tokens below this fraction of the best one's probability; in [0, 1); 0 keeps all.</summary>
     public float MinP { get; init; }
 
-    /// <summary>Above 0; 1 is none. Over prompt and generated tokens: positive logits are divided by it, negative multiplied.</summary>
+    /// <summary>
+    /// Above 0; 1 is none. Over prompt and generated tokens: positive logits are divided by it, negative multiplied.
+    /// </summary>
     public float RepetitionPenalty { get; init; } = 1f;
 
     /// <summary>Subtracted once from the logit of every token already generated.</summary>
@@ -30,12 +32,18 @@ public sealed record SamplingParameters
     /// <summary>Key of the noise: the same seed gives the same text at any number of workers.</summary>
     public ulong Seed { get; init; }
 
-    /// <summary>Number of best tokens whose log-probabilities are reported; 0 reports none. At most 20.</summary>
+    /// <summary>
+    /// Number of best tokens whose log-probabilities are reported; 0 reports none. At most
+    /// <see cref="SamplingLimits.MaxLogProbs"/>.
+    /// </summary>
     public int LogProbs { get; init; }
 
     /// <summary>End-of-sequence ids are banned while fewer tokens than this are generated.</summary>
     public int MinNewTokens { get; init; }
 
-    /// <summary>Ids that end a sequence; banned before <see cref="MinNewTokens"/>.</summary>
+    /// <summary>
+    /// Ids that end a sequence; banned before <see cref="MinNewTokens"/>. At most
+    /// <see cref="SamplingLimits.MaxEosTokenIds"/>.
+    /// </summary>
     public IReadOnlyList<int> EosTokenIds { get; init; } = [];
 }

@@ -7,7 +7,7 @@ namespace TensorParallel.Protocol.Parallel;
 /// Sum over <paramref name="Tensors"/>; a tied embedding/head held once is counted once.
 /// </param>
 /// <param name="KvBytes">Key/value cache of this rank's layers and heads.</param>
-/// <param name="WorkspaceBytes">Activations for the largest step.</param>
+/// <param name="WorkspaceBytes">Activations and sampling for the largest step.</param>
 /// <param name="Layers">
 /// Decoder blocks on this rank (all of them under tensor parallelism; may be empty in a device map).
 /// </param>

@@ -6,8 +6,9 @@ namespace TensorParallel.Protocol.Parallel;
 
 /// <summary>
 /// The activation buffers of a rank for the largest step: what the plan counts and the worker allocates, from one
-/// formula. T = most tokens of a step, S = most sequences, H = hidden size, d = head size, q, kv, I = this rank's query
-/// heads, KV heads and MLP columns (the most of any of its blocks), V = its vocabulary rows.
+/// formula; <see cref="SamplerWorkspace"/> has the sampler's. T = most tokens of a step, S = most sequences, H = hidden
+/// size, d = head size, q, kv, I = this rank's query heads, KV heads and MLP columns (the most of any of its blocks), V
+/// = its vocabulary rows.
 /// </summary>
 public static class WorkspaceBuffers
 {
@@ -103,9 +104,30 @@ public static class WorkspaceBuffers
         return buffers;
     }
 
-    /// <summary>Sum of the buffers' bytes.</summary>
-    public static long Bytes(ModelSpec spec, RankPlan rank, StepLimits limits, DType activation) =>
-        For(spec, rank, limits, activation).Sum(buffer => buffer.Bytes);
+    /// <summary>Bytes of these buffers and of the sampler's.</summary>
+    /// <param name="spec">The model.</param>
+    /// <param name="rank">The rank; its WorkspaceBytes is not read.</param>
+    /// <param name="limits">The largest step.</param>
+    /// <param name="activation">Dtype of activations.</param>
+    /// <param name="worldSize">Number of ranks.</param>
+    public static long Bytes(ModelSpec spec, RankPlan rank, StepLimits limits, DType activation, int worldSize)
+    {
+        IEnumerable<WorkspaceBuffer> buffers = For(spec, rank, limits, activation);
+        if (rank.HasOutputHead)
+        {
+            var (tokens, isCut) = Head(spec, rank.Tensors.ToDictionary(slice => slice.Name));
+            var sharing = isCut ? worldSize : 1;
+            buffers = buffers.Concat(SamplerWorkspace.For(spec.VocabularySize, tokens, sharing, limits));
+        }
+
+        return buffers.Sum(buffer => buffer.Bytes);
+    }
+
+    private static (int Tokens, bool IsCut) Head(ModelSpec spec, Dictionary<string, TensorSlice> slices)
+    {
+        var head = slices[spec.TieWordEmbeddings ? spec.Embedding.WeightName : spec.OutputHead.WeightName];
+        return head.Dim == 0 ? (head.Ranges.Sum(range => range.Length), true) : (spec.VocabularySize, false);
+    }
 
     private static IEnumerable<WorkspaceBuffer> StepInputs(ModelSpec spec, StepLimits limits)
     {
@@ -140,8 +162,7 @@ public static class WorkspaceBuffers
     private static IEnumerable<WorkspaceBuffer> HeadBuffers(
         ModelSpec spec, Dictionary<string, TensorSlice> slices, int sequences, DType activation)
     {
-        var head = slices[spec.TieWordEmbeddings ? spec.Embedding.WeightName : spec.OutputHead.WeightName];
-        var rows = head.Dim == 0 ? head.Ranges[0].Length : spec.VocabularySize;
+        var (rows, _) = Head(spec, slices);
         yield return new(SampleRows, 1, sequences, DType.I32);
         yield return new(GatheredRows, sequences, spec.HiddenSize, activation);
         yield return new(Logits, sequences, rows, DType.F32);

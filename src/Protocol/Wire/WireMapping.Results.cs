@@ -62,8 +62,8 @@ public static partial class WireMapping
         Require(message.Slot >= 0, where, "slot", message.Slot, "not negative");
         Require(message.TokenId >= 0, where, "token_id", message.TokenId, "not negative");
         Require(!message.HasLogprob || !float.IsNaN(message.Logprob), where, "logprob", message.Logprob, "a number");
-        Require(message.TopLogprobs.Count <= MaxLogProbs, where, "top_logprobs", message.TopLogprobs.Count,
-            $"at most {MaxLogProbs}");
+        Require(message.TopLogprobs.Count <= SamplingLimits.MaxLogProbs, where, "top_logprobs", message.TopLogprobs.Count,
+            $"at most {SamplingLimits.MaxLogProbs}");
         var top = new TokenLogProb[message.TopLogprobs.Count];
         for (var i = 0; i < top.Length; i++)
         {

@@ -4,8 +4,6 @@ namespace TensorParallel.Protocol.Wire;
 
 public static partial class WireMapping
 {
-    private const int MaxLogProbs = 20;
-
     private static Workers.Sampling ToWire(SamplingParameters sampling)
     {
         var message = new Workers.Sampling
@@ -37,9 +35,11 @@ public static partial class WireMapping
         Require(float.IsFinite(message.PresencePenalty), where, "presence_penalty", message.PresencePenalty, "finite");
         Require(float.IsFinite(message.FrequencyPenalty), where, "frequency_penalty", message.FrequencyPenalty,
             "finite");
-        Require(message.Logprobs is >= 0 and <= MaxLogProbs, where, "logprobs", message.Logprobs,
-            $"in 0 … {MaxLogProbs}");
+        Require(message.Logprobs is >= 0 and <= SamplingLimits.MaxLogProbs, where, "logprobs", message.Logprobs,
+            $"in 0 … {SamplingLimits.MaxLogProbs}");
         Require(message.MinNewTokens >= 0, where, "min_new_tokens", message.MinNewTokens, "not negative");
+        Require(message.EosTokenIds.Count <= SamplingLimits.MaxEosTokenIds, where, "eos_token_ids",
+            message.EosTokenIds.Count, $"at most {SamplingLimits.MaxEosTokenIds} ids");
         foreach (var token in message.EosTokenIds)
         {
             Require(token >= 0, where, "eos_token_ids", token, "not negative");

@@ -4,8 +4,9 @@ namespace TensorParallel.Worker.Collectives;
 
 /// <summary>
 /// Communication between the ranks of one group. Every rank calls the same operations in the same order with the same
-/// shapes; results are bit-identical on all ranks (sums are taken in rank order). Called from one thread a rank. A wait on a peer
-/// that lasts longer than the group's timeout throws <see cref="CollectiveException"/> naming rank, peer, operation and count.
+/// shapes; results are bit-identical on all ranks (sums are taken in rank order). Called from one thread a rank. A wait
+/// on a peer that lasts longer than the group's timeout throws <see cref="CollectiveException"/> naming rank, peer,
+/// operation and count.
 /// </summary>
 internal interface ICollective : IDisposable
 {
@@ -18,12 +19,14 @@ internal interface ICollective : IDisposable
     /// <summary>Number of ranks.</summary>
     int Size { get; }
 
-    /// <summary>x = Σ over ranks of x, element by element, in place. x: F32 (or the backend's activation dtype), any strides.</summary>
+    /// <summary>
+    /// x = Σ over ranks of x, element by element, in place. x: F32 (or the backend's activation dtype), any strides.
+    /// </summary>
     void AllReduceSum(Tensor x);
 
     /// <summary>
-    /// Joins column parts: <c>whole[:, offset_r … offset_r + columns[r]) = part of rank r</c>, offset_r the sum before r. Parts
-    /// may be uneven or empty. part: [T, columns[Rank]]; whole: [T, Σ columns]; any 4-byte or 2-byte dtype.
+    /// Joins column parts: <c>whole[:, offset_r … offset_r + columns[r]) = part of rank r</c>, offset_r the sum before
+    /// r. Parts may be uneven or empty. part: [T, columns[Rank]]; whole: [T, Σ columns]; any 4-byte or 2-byte dtype.
     /// </summary>
     void AllGatherColumns(Tensor part, Tensor whole, IReadOnlyList<int> columns);
 

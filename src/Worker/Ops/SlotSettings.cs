@@ -12,12 +12,6 @@ namespace TensorParallel.Worker.Ops;
 [StructLayout(LayoutKind.Sequential, Pack = 4)]
 internal struct SlotSettings
 {
-    /// <summary>Most end-of-sequence ids of one sequence.</summary>
-    internal const int MaxEosIds = 32;
-
-    /// <summary>Most log-probabilities of one token.</summary>
-    internal const int MaxLogProbs = 20;
-
     internal float Temperature;
     internal int TopK;
     internal float TopP;
@@ -74,12 +68,12 @@ internal struct SlotSettings
         Check(slot, float.IsFinite(sampling.FrequencyPenalty), $"frequency_penalty {sampling.FrequencyPenalty}");
         Check(
             slot,
-            sampling.LogProbs is >= 0 and <= MaxLogProbs,
-            $"{sampling.LogProbs} log-probabilities (at most {MaxLogProbs})");
+            sampling.LogProbs is >= 0 and <= SamplingLimits.MaxLogProbs,
+            $"{sampling.LogProbs} log-probabilities (at most {SamplingLimits.MaxLogProbs})");
         Check(
             slot,
-            sampling.EosTokenIds.Count <= MaxEosIds,
-            $"{sampling.EosTokenIds.Count} end-of-sequence ids (at most {MaxEosIds})");
+            sampling.EosTokenIds.Count <= SamplingLimits.MaxEosTokenIds,
+            $"{sampling.EosTokenIds.Count} end-of-sequence ids (at most {SamplingLimits.MaxEosTokenIds})");
         var settings = new SlotSettings
         {
             Temperature = sampling.Temperature,
@@ -114,7 +108,7 @@ internal struct SlotSettings
     }
 
     /// <summary>Room for the ids; the first <see cref="EosCount"/> count.</summary>
-    [InlineArray(MaxEosIds)]
+    [InlineArray(SamplingLimits.MaxEosTokenIds)]
     internal struct EosIdList
     {
         private int _first;

@@ -19,9 +19,6 @@ namespace TensorParallel.Worker.Ops;
 /// <param name="LogProbs">K: best raw logits.</param>
 internal readonly record struct SummaryLayout(int Candidates, int LogProbs)
 {
-    /// <summary>Most candidates of one rank. A larger top-k is decided on gathered logits.</summary>
-    internal const int MaxCandidates = 256;
-
     internal const int NotFinite = 0;
     internal const int DrawnId = 1;
     internal const int DrawnScore = 2;
@@ -29,9 +26,6 @@ internal readonly record struct SummaryLayout(int Candidates, int LogProbs)
     internal const int RawMaximum = 6;
     internal const int RawSum = 7;
     internal const int Values = 9;
-
-    /// <summary>Words of the largest layout.</summary>
-    internal static int MaxWords => new SummaryLayout(MaxCandidates, SlotSettings.MaxLogProbs).Words;
 
     /// <summary>First candidate id.</summary>
     internal int Ids => Values + Candidates;

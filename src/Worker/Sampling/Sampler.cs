@@ -81,8 +81,7 @@ internal sealed class Sampler : IDisposable
             _buffers.Settings.RowsAt(slot, 1).OffsetBytes);
         if (settings.HasPenalties)
         {
-            history.Counts ??= _device.AllocateTensor(DType.I32, 1, _own.Length, MemoryPurpose.Workspace);
-            var counts = history.Counts.Value;
+            var counts = _buffers.Counts(slot);
             _device.Clear(counts.Buffer, counts.OffsetBytes, counts.Columns * sizeof(int));
         }
     }
@@ -96,8 +95,9 @@ internal sealed class Sampler : IDisposable
         var history = Begun(slot);
         var prompt = Math.Clamp(history.Settings.PromptTokens - history.Length, 0, tokens.Length);
         history.Length += tokens.Length;
-        if (history.Settings.HasPenalties && history.Counts is { } counts)
+        if (history.Settings.HasPenalties)
         {
+            var counts = _buffers.Counts(slot);
             Count(counts, tokens[..prompt], generated: false);
             Count(counts, tokens[prompt..], generated: true);
         }
@@ -124,7 +124,7 @@ internal sealed class Sampler : IDisposable
         var rows = Upload(slots, positions);
         var layout = LayoutOf(slots);
         var summary = _buffers.Summary(count, layout);
-        var summaries = _collective.Size == 1 ? summary : _buffers.Summaries(count, layout);
+        var summaries = _buffers.Summaries(count, layout);
         _ops.Summarise(localLogits, _own.Start, rows, layout, summary);
         if (_collective.Size > 1)
         {
@@ -151,16 +151,7 @@ internal sealed class Sampler : IDisposable
         return sampled;
     }
 
-    public void Dispose()
-    {
-        foreach (var slot in _slots)
-        {
-            slot.Counts?.Buffer.Dispose();
-            slot.Counts = null;
-        }
-
-        _buffers.Dispose();
-    }
+    public void Dispose() => _buffers.Dispose();
 
     private void DrawFromAll(Tensor localLogits, SamplingRows rows, int[] outcomes)
     {
@@ -175,8 +166,7 @@ internal sealed class Sampler : IDisposable
                     _collective.AllGatherColumns(_buffers.OwnRow, _buffers.WholeRow, _partColumns);
                 }
 
-                var whole = _collective.Size == 1 ? _buffers.OwnRow : _buffers.WholeRow;
-                _ops.ChooseFromAll(whole, rows, row, _buffers.Tokens.ColumnsAt(0, rows.Count));
+                _ops.ChooseFromAll(_buffers.WholeRow, rows, row, _buffers.Tokens.ColumnsAt(0, rows.Count));
             }
         }
     }
@@ -221,8 +211,7 @@ internal sealed class Sampler : IDisposable
         var counts = new Tensor?[slots.Length];
         for (var row = 0; row < slots.Length; row++)
         {
-            var history = _slots[slots[row]];
-            counts[row] = history.Settings.HasPenalties ? history.Counts : null;
+            counts[row] = _slots[slots[row]].Settings.HasPenalties ? _buffers.Counts(slots[row]) : null;
         }
 
         return new SamplingRows(slots.Length, rowSlots, rowPositions, _buffers.Settings, counts);
@@ -237,7 +226,7 @@ internal sealed class Sampler : IDisposable
             // One candidate more than top-k shows that the k-th has no further ties.
             var settings = _slots[slot].Settings;
             var needed = settings.IsGreedy || !settings.HasFilters ? 1
-                : settings.TopK is > 0 and < SummaryLayout.MaxCandidates ? Math.Max(UsualCandidates, settings.TopK + 1)
+                : settings.TopK is > 0 and < SamplerWorkspace.MaxCandidates ? Math.Max(UsualCandidates, settings.TopK + 1)
                 : UsualCandidates;
             layout =
                 new SummaryLayout(Math.Max(layout.Candidates, needed), Math.Max(layout.LogProbs, settings.LogProbs));

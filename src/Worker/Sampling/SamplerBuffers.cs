@@ -1,4 +1,3 @@
-using TensorParallel.Protocol.Checkpoints;
 using TensorParallel.Protocol.Generation;
 using TensorParallel.Protocol.Parallel;
 using TensorParallel.Worker.Devices;
@@ -7,79 +6,87 @@ using TensorParallel.Worker.Ops;
 namespace TensorParallel.Worker.Sampling;
 
 /// <summary>
-/// Device memory of a sampler, for the largest step. S sequences, n ranks, V tokens: about 2.2 KiB · S · (n + 1) + 8 V
-/// bytes; 64 sequences, 4 ranks, 152,000 tokens: 1.9 MB.
+/// Device memory of a sampler, for the largest step: exactly the plan's <see cref="SamplerWorkspace"/>.
 /// </summary>
 internal sealed class SamplerBuffers : IDisposable
 {
-    private readonly IDevice _device;
-    private readonly List<DeviceBuffer> _owned = [];
-    private readonly Tensor _summary;
-    private readonly Tensor _summaries;
+    private readonly Dictionary<string, Tensor> _tensors = [];
+    private readonly int _ranks;
 
+    /// <summary>Allocates everything, cleared; on failure nothing stays allocated.</summary>
     public SamplerBuffers(IDevice device, IReadOnlyList<IndexRange> parts, int rank, StepLimits limits)
     {
-        _device = device;
-        var sequences = limits.MaxSequences;
-        _summary = Allocate(DType.I32, 1, sequences * SummaryLayout.MaxWords);
-        var gathered = checked(sequences * SummaryLayout.MaxWords * parts.Count);
-        _summaries = parts.Count == 1 ? _summary : Allocate(DType.I32, 1, gathered);
-        Settings = Allocate(DType.I32, sequences, SlotSettings.Words);
-        Slots = Allocate(DType.I32, 1, sequences);
-        Positions = Allocate(DType.I32, 1, sequences);
-        Tokens = Allocate(DType.I32, 1, sequences);
-        LastTokens = Allocate(DType.I32, 1, sequences);
-        Picked = Allocate(DType.F32, 1, sequences);
-        Ids = Allocate(DType.I32, 1, Math.Max(1, limits.MaxStepTokens));
-        OwnRow = Allocate(DType.F32, 1, parts[rank].Length);
-        WholeRow = parts.Count == 1 ? OwnRow : Allocate(DType.F32, 1, parts[^1].End);
+        _ranks = parts.Count;
+        try
+        {
+            foreach (var buffer in SamplerWorkspace.For(parts[^1].End, parts[rank].Length, _ranks, limits))
+            {
+                var tensor = device.AllocateTensor(
+                    buffer.DType, buffer.Rows, buffer.Columns, MemoryPurpose.Workspace);
+                _tensors.Add(buffer.Name, tensor);
+                if (buffer.Name != SamplerWorkspace.Counts)
+                {
+                    // Counts are cleared when a sequence needs them: until then their pages are not even touched.
+                    device.Clear(tensor.Buffer, 0, tensor.Buffer.Bytes);
+                }
+            }
+        }
+        catch
+        {
+            Dispose();
+            throw;
+        }
     }
 
     /// <summary>I32 [MaxSequences, <see cref="SlotSettings.Words"/>].</summary>
-    public Tensor Settings { get; }
+    public Tensor Settings => _tensors[SamplerWorkspace.Settings];
 
     /// <summary>I32 [1, MaxSequences]: slots of a step's rows.</summary>
-    public Tensor Slots { get; }
+    public Tensor Slots => _tensors[SamplerWorkspace.Slots];
 
     /// <summary>I32 [1, MaxSequences]: positions of a step's rows.</summary>
-    public Tensor Positions { get; }
+    public Tensor Positions => _tensors[SamplerWorkspace.Positions];
 
     /// <summary>I32 [1, MaxSequences]: tokens of a step's rows.</summary>
-    public Tensor Tokens { get; }
+    public Tensor Tokens => _tensors[SamplerWorkspace.Tokens];
 
     /// <summary>I32 [1, MaxSequences], by slot.</summary>
-    public Tensor LastTokens { get; }
+    public Tensor LastTokens => _tensors[SamplerWorkspace.LastTokens];
 
     /// <summary>F32 [1, MaxSequences]: raw logits of the drawn tokens.</summary>
-    public Tensor Picked { get; }
+    public Tensor Picked => _tensors[SamplerWorkspace.Picked];
 
     /// <summary>I32 [1, MaxStepTokens]: token ids on their way into counts.</summary>
-    public Tensor Ids { get; }
+    public Tensor Ids => _tensors[SamplerWorkspace.Ids];
 
     /// <summary>F32 [1, local vocabulary].</summary>
-    public Tensor OwnRow { get; }
+    public Tensor OwnRow => _tensors[SamplerWorkspace.OwnRow];
 
-    /// <summary>F32 [1, vocabulary].</summary>
-    public Tensor WholeRow { get; }
+    /// <summary>F32 [1, vocabulary]; <see cref="OwnRow"/> where the vocabulary is not shared.</summary>
+    public Tensor WholeRow => _tensors[_ranks == 1 ? SamplerWorkspace.OwnRow : SamplerWorkspace.WholeRow];
+
+    /// <summary>I32 [1, local vocabulary]: a slot's counts; undefined until they are cleared.</summary>
+    public Tensor Counts(int slot) => _tensors[SamplerWorkspace.Counts].RowsAt(slot, 1);
 
     /// <summary>I32 [rows, W]: this rank's summary.</summary>
     public Tensor Summary(int rows, SummaryLayout layout) =>
-        _summary with { Rows = rows, Columns = layout.Words, RowStride = layout.Words };
+        Packed(_tensors[SamplerWorkspace.Summary], rows, layout.Words);
 
     /// <summary>I32 [rows, ranks · W]: the summaries of all ranks.</summary>
-    public Tensor Summaries(int rows, SummaryLayout layout)
+    public Tensor Summaries(int rows, SummaryLayout layout) => _ranks == 1
+        ? Summary(rows, layout)
+        : Packed(_tensors[SamplerWorkspace.Summaries], rows, _ranks * layout.Words);
+
+    public void Dispose()
     {
-        var columns = layout.Words * (_summaries.Columns / _summary.Columns);
-        return _summaries with { Rows = rows, Columns = columns, RowStride = columns };
+        foreach (var tensor in _tensors.Values)
+        {
+            tensor.Buffer.Dispose();
+        }
+
+        _tensors.Clear();
     }
 
-    public void Dispose() => _owned.ForEach(b => b.Dispose());
-
-    private Tensor Allocate(DType dtype, int rows, int columns)
-    {
-        var tensor = _device.AllocateTensor(dtype, rows, columns, MemoryPurpose.Workspace);
-        _device.Clear(tensor.Buffer, 0, tensor.Buffer.Bytes);
-        _owned.Add(tensor.Buffer);
-        return tensor;
-    }
+    private static Tensor Packed(Tensor room, int rows, int columns) =>
+        room with { Rows = rows, Columns = columns, RowStride = columns };
 }

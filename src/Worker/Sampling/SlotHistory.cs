@@ -1,5 +1,4 @@
 using TensorParallel.Protocol.Generation;
-using TensorParallel.Worker.Devices;
 using TensorParallel.Worker.Ops;
 
 namespace TensorParallel.Worker.Sampling;
@@ -15,12 +14,6 @@ internal sealed class SlotHistory
 
     /// <summary>Tokens so far, prompt and generated: the position of the next one.</summary>
     public int Length { get; set; }
-
-    /// <summary>
-    /// I32 [1, local vocabulary], allocated when the slot's first sequence with penalties begins, 4 bytes a token of
-    /// the vocabulary, and kept for the next.
-    /// </summary>
-    public Tensor? Counts { get; set; }
 
     /// <summary>Starts a sequence.</summary>
     public void Begin(int slot, SequenceStart start)

@@ -2,22 +2,26 @@ using System.Diagnostics;
 
 namespace TensorParallel.Benchmarks.Ops;
 
-/// <summary>Times an action; the machine is shared, so the best of many short runs is what the code can do.</summary>
-internal static class Best
+/// <summary>
+/// Times an action. The machine may be shared: the best of many runs, each short enough to fall between two turns of others,
+/// is what the code can do; on a quiet machine the median says the same.
+/// </summary>
+internal readonly record struct Best(double Seconds, double Median)
 {
-    /// <summary>Shortest time of one call, in seconds, over <paramref name="budget"/> seconds and at least five calls.</summary>
-    public static double Seconds(Action action, double budget = 1.0)
+    /// <summary>Times single calls for <paramref name="budget"/> seconds, at least five.</summary>
+    public static Best Of(Action action, double budget = 1.0)
     {
         action();
-        var best = double.PositiveInfinity;
+        var times = new List<double>();
         var start = Stopwatch.GetTimestamp();
-        for (var i = 0; i < 5 || Stopwatch.GetElapsedTime(start).TotalSeconds < budget; i++)
+        while (times.Count < 5 || Stopwatch.GetElapsedTime(start).TotalSeconds < budget)
         {
             var before = Stopwatch.GetTimestamp();
             action();
-            best = Math.Min(best, Stopwatch.GetElapsedTime(before).TotalSeconds);
+            times.Add(Stopwatch.GetElapsedTime(before).TotalSeconds);
         }
 
-        return best;
+        times.Sort();
+        return new Best(times[0], times[times.Count / 2]);
     }
 }

@@ -25,8 +25,10 @@ internal static class MatMulBenchmark
             foreach (var (name, rows, columns) in s_shapes)
             {
                 var bytes = (double)rows * columns * dtype.SizeInBytes();
-                var rate = bytes / 1e9 / Seconds(threads, dtype, 1, rows, columns);
-                Console.WriteLine($"  {dtype,-4} {name,-7} {rate,6:F1} GB/s  {rate / bandwidth,4:P0}");
+                var time = Time(threads, dtype, 1, rows, columns);
+                var (rate, median) = (bytes / 1e9 / time.Seconds, bytes / 1e9 / time.Median);
+                Console.WriteLine(
+                    $"  {dtype,-4} {name,-7} {rate,6:F1} GB/s  {rate / bandwidth,4:P0}   (median {median:F1} GB/s)");
             }
         }
     }
@@ -60,17 +62,17 @@ internal static class MatMulBenchmark
     private static void Print(
         int threads, DType dtype, int tokens, (string Name, int Rows, int Columns) shape, double? peak = null)
     {
-        var seconds = Seconds(threads, dtype, tokens, shape.Rows, shape.Columns);
+        var time = Time(threads, dtype, tokens, shape.Rows, shape.Columns);
         var weights = (double)shape.Rows * shape.Columns;
-        var flops = 2 * weights * tokens / seconds / 1e9;
+        var flops = 2 * weights * tokens / time.Seconds / 1e9;
         Console.WriteLine(
-            $"  {dtype,-4} {shape.Name,-7} T {tokens,3}  {seconds * 1e3,8:F2} ms  " +
-            $"{weights * dtype.SizeInBytes() / seconds / 1e9,6:F1} GB/s  {flops,6:F0} GFLOP/s  " +
+            $"  {dtype,-4} {shape.Name,-7} T {tokens,3}  {time.Seconds * 1e3,8:F2} ms (median {time.Median * 1e3,8:F2})  " +
+            $"{weights * dtype.SizeInBytes() / time.Seconds / 1e9,6:F1} GB/s  {flops,6:F0} GFLOP/s  " +
             (peak is { } most ? $"{flops / most:P0} of peak" : ""));
     }
 
-    /// <summary>Seconds of one product: the best of several walks through copies of the weight.</summary>
-    private static double Seconds(int threads, DType dtype, int tokens, int rows, int columns)
+    /// <summary>Times single products, each with the next copy of the weight.</summary>
+    private static Best Time(int threads, DType dtype, int tokens, int rows, int columns)
     {
         using var device = new CpuDevice("cpu:0", threads, long.MaxValue);
         using var ops = new CpuOps(device);
@@ -82,18 +84,15 @@ internal static class MatMulBenchmark
         var x = allocator.AllocateTensor(DType.F32, tokens, columns, MemoryPurpose.Workspace);
         Fill(device, x.Buffer, DType.F32);
         var output = allocator.AllocateTensor(DType.F32, tokens, rows, MemoryPurpose.Workspace);
-        var batch = tokens < 16 ? copies : 1;
         var next = 0;
-        return Best.Seconds(
+        return Best.Of(
             () =>
             {
-                for (var i = 0; i < batch; i++, next = (next + 1) % copies)
-                {
-                    var weight = new Tensor(all, next * bytes, dtype, rows, columns, columns);
-                    ops.MatMul(x, weight, null, output);
-                }
+                var weight = new Tensor(all, next * bytes, dtype, rows, columns, columns);
+                ops.MatMul(x, weight, null, output);
+                next = (next + 1) % copies;
             },
-            tokens < 16 ? 1.5 : 1) / batch;
+            1.5);
     }
 
     /// <summary>Small numbers of the dtype, the same few over and over.</summary>

@@ -86,8 +86,11 @@ public sealed class FallbackTests
         var exception = Assert.Throws<PlanException>(() => Planner.Plan(request));
         var fallback = Planner.Plan(request with { AllowFallback = true });
 
-        Assert.Contains(expected, exception.Problems);
-        Assert.Equal(exception.Problems, fallback.FallbackReasons);
+        Assert.Contains(expected, fallback.FallbackReasons);
+        Assert.Equal(
+            fallback.FallbackReasons.Select(
+                reason => $"{reason} Or give --fallback: the model then runs as a device map, layer by layer."),
+            exception.Problems);
         Assert.Equal(PlanMode.DeviceMap, fallback.Mode);
     }
 

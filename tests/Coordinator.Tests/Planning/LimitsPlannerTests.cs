@@ -71,8 +71,8 @@ public sealed class LimitsPlannerTests
 
         Assert.Equal(2, problems.Count);
         Assert.Equal(
-            "Rank 1 (cuda:1) needs 8.0 GiB for weights, 50.9 MiB for activations and 128 MiB for the KV cache, but " +
-            "nine tenths of its memory are 5.4 GiB; use more devices, a smaller dtype or a shorter context.",
+            "Rank 1 (cuda:1) needs 8.0 GiB for weights, 55.6 MiB for activations and sampling and 128 MiB for the KV " +
+            "cache, but nine tenths of its memory are 5.4 GiB; use more devices, a smaller dtype or a shorter context.",
             problems[1]);
     }
 
@@ -139,8 +139,11 @@ public sealed class LimitsPlannerTests
         var activations = 32 * (64 + 64 + (4 * 64) + (2 * 64) + 64 + 96 + 48);
         var integers = 32 + 32 + 32 + 5 + (4 * 13) + 4;
         var singles = (100 * 64) + (4 * 80) + (4 * 256);
+
+        // The sampler: summaries of 561 words (of 3 ranks too), settings of 45, 80 counts, 5 numbers a sequence.
+        var sampler = (4 * ((4 * 561) + 45 + 80 + 5)) + 32 + 80 + 256;
         Assert.Equal(
-            (activationBytes * (activations + (4 * 64))) + (4 * (integers + singles)),
+            (activationBytes * (activations + (4 * 64))) + (4 * (integers + singles + sampler)),
             plan.Ranks[2].WorkspaceBytes);
     }
 

@@ -1,17 +1,18 @@
 using System.Text.Json;
 using TensorParallel.Coordinator.Text;
+using TensorParallel.TestKit;
 using Xunit;
 
 namespace TensorParallel.Coordinator.Tests.Text;
 
 public sealed class DemoTokenizerTests
 {
-    private static readonly Tokenizer s_tokenizer = Tokenizer.Load(RepositoryFolder.DemoModel);
+    private static readonly Tokenizer s_tokenizer = Tokenizer.Load(RepositoryPaths.DemoModel);
 
     [Fact]
     public void GoldenTexts()
     {
-        var file = Path.Combine(RepositoryFolder.DemoModel, "golden_tokenizer.json");
+        var file = Path.Combine(RepositoryPaths.DemoModel, "golden_tokenizer.json");
         using var golden = JsonDocument.Parse(File.ReadAllText(file));
         var comparison = new OracleComparison(s_tokenizer);
         foreach (var item in golden.RootElement.EnumerateArray())

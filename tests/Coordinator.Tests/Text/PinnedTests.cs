@@ -1,5 +1,6 @@
 using System.Text.Json.Nodes;
 using TensorParallel.Coordinator.Text;
+using TensorParallel.TestKit;
 using Xunit;
 
 namespace TensorParallel.Coordinator.Tests.Text;
@@ -10,8 +11,8 @@ public sealed class PinnedTests
     [Fact]
     public void DemoModel()
     {
-        var tokenizer = Tokenizer.Load(RepositoryFolder.DemoModel);
-        Compare(tokenizer, OracleCase.ReadFile(Path.Combine(RepositoryFolder.Data, "demo.jsonl")));
+        var tokenizer = Tokenizer.Load(RepositoryPaths.DemoModel);
+        Compare(tokenizer, OracleCase.ReadFile(Path.Combine(TextData.Folder, "demo.jsonl")));
     }
 
     [Fact]
@@ -25,7 +26,7 @@ public sealed class PinnedTests
         var tokenizer = Tokenizer.Load(Path.Combine(folder!, "llama3_1"));
         Assert.Equal(128_256, tokenizer.VocabularySize);
         Assert.Equal(128_000, tokenizer.BosTokenId);
-        Compare(tokenizer, OracleCase.ReadFile(Path.Combine(RepositoryFolder.Data, "llama3_1.jsonl")));
+        Compare(tokenizer, OracleCase.ReadFile(Path.Combine(TextData.Folder, "llama3_1.jsonl")));
     }
 
     /// <summary>Components and settings that the demo model does not use.</summary>
@@ -64,9 +65,9 @@ public sealed class PinnedTests
     }
 
     private static IEnumerable<JsonNode> ReadVariants() =>
-        File.ReadLines(Path.Combine(RepositoryFolder.Data, "variants.jsonl")).Select(line => JsonNode.Parse(line)!);
+        File.ReadLines(Path.Combine(TextData.Folder, "variants.jsonl")).Select(line => JsonNode.Parse(line)!);
 
     private static JsonNode BaseOf(string name) => JsonNode.Parse(File.ReadAllText(name == "demo"
-        ? Path.Combine(RepositoryFolder.DemoModel, "tokenizer.json")
-        : Path.Combine(RepositoryFolder.Data, $"{name}.json")))!;
+        ? Path.Combine(RepositoryPaths.DemoModel, "tokenizer.json")
+        : Path.Combine(TextData.Folder, $"{name}.json")))!;
 }

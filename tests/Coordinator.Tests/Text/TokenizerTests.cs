@@ -1,12 +1,13 @@
 using System.Text;
 using TensorParallel.Coordinator.Text;
+using TensorParallel.TestKit;
 using Xunit;
 
 namespace TensorParallel.Coordinator.Tests.Text;
 
 public sealed class TokenizerTests
 {
-    private static readonly Tokenizer s_tokenizer = Tokenizer.Load(RepositoryFolder.DemoModel);
+    private static readonly Tokenizer s_tokenizer = Tokenizer.Load(RepositoryPaths.DemoModel);
 
     [Fact]
     public void AnyTextComesBackFromItsIds()

@@ -86,6 +86,10 @@ public sealed class WireMappingTests
         { "frequency_penalty is NaN", step => step.Sequences[0].Start.Sampling.FrequencyPenalty = float.NaN },
         { "logprobs is 21", step => step.Sequences[0].Start.Sampling.Logprobs = 21 },
         { "min_new_tokens is -1", step => step.Sequences[0].Start.Sampling.MinNewTokens = -1 },
+        {
+            "eos_token_ids is 33, it must be at most 32 ids",
+            step => step.Sequences[0].Start.Sampling.EosTokenIds.Add(Enumerable.Range(0, 33))
+        },
         { "eos_token_ids is -1", step => step.Sequences[0].Start.Sampling.EosTokenIds.Add(-1) },
     };
 

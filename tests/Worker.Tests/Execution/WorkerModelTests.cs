@@ -33,12 +33,13 @@ public class WorkerModelTests
             var rank = plan.Ranks[context.Rank];
             Assert.Equal(rank.WeightBytes, Current(device, MemoryPurpose.Weights));
             Assert.Equal(rank.KvBytes, Current(device, MemoryPurpose.KvCache));
+            Assert.Equal(rank.WorkspaceBytes, Current(device, MemoryPurpose.Workspace));
         });
     }
 
     [Theory]
     [MemberData(nameof(Cases))]
-    public void StepBuffersAreThePlansWorkspace(string family, int ranks, bool useDeviceMap, DType dtype)
+    public void StepBuffersAreTheWorkspaceBuffers(string family, int ranks, bool useDeviceMap, DType dtype)
     {
         var folder = RepositoryPaths.Golden(family);
         var plan = GroupRun.Plan(folder, ranks, dtype, useDeviceMap);
@@ -46,8 +47,9 @@ public class WorkerModelTests
         using var device = new CpuDevice("cpu:0", threads: 1);
         foreach (var rank in plan.Ranks)
         {
-            using var buffers = new StepBuffers(device, WorkspaceBuffers.For(spec, rank, plan.Limits, DType.F32));
-            Assert.Equal(rank.WorkspaceBytes, Current(device, MemoryPurpose.Workspace));
+            var planned = WorkspaceBuffers.For(spec, rank, plan.Limits, DType.F32);
+            using var buffers = new StepBuffers(device, planned);
+            Assert.Equal(planned.Sum(buffer => buffer.Bytes), Current(device, MemoryPurpose.Workspace));
         }
 
         Assert.Equal(0, Current(device, MemoryPurpose.Workspace));

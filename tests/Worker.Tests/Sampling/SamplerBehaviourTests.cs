@@ -3,6 +3,7 @@ using TensorParallel.Protocol.Checkpoints;
 using TensorParallel.Protocol.Generation;
 using TensorParallel.Protocol.Parallel;
 using TensorParallel.Worker.Collectives;
+using TensorParallel.Worker.Ops;
 using TensorParallel.Worker.Ops.Cpu;
 using TensorParallel.Worker.Sampling;
 using TensorParallel.Worker.Tests.Collectives;
@@ -111,6 +112,27 @@ public sealed class SamplerBehaviourTests
     }
 
     [Theory]
+    [InlineData(1e-38f, 1)]
+    [InlineData(1e-38f, 3)]
+    [InlineData(float.Epsilon, 1)]
+    [InlineData(float.Epsilon, 3)]
+    public void The_smallest_temperatures_are_greedy(float temperature, int size)
+    {
+        var random = new Random(5);
+        var logits = Enumerable.Range(0, 3000).Select(_ => 40 * (random.NextSingle() - 0.5f)).ToArray();
+        var expected = Array.IndexOf(logits, logits.Max());
+        SamplingParameters[] all =
+        [
+            new() { Temperature = temperature },
+            new() { Temperature = temperature, TopP = 0.9f },
+            new() { Temperature = temperature, MinP = 0.5f },
+            new() { Temperature = temperature, TopK = 500 },
+            new() { Temperature = temperature, TopK = 500, TopP = 0.999f, MinP = 1e-9f },
+        ];
+        Assert.All(all, sampling => Assert.Equal([expected, expected], Draw(size, logits, sampling, 2).Tokens));
+    }
+
+    [Theory]
     [InlineData(1)]
     [InlineData(3)]
     public void Log_probabilities_are_those_of_the_raw_logits(int size)
@@ -210,6 +232,14 @@ public sealed class SamplerBehaviourTests
         Assert.Empty(sampler.Sample(device.Tensor(DType.F32, 0, 3), [], []));
         Assert.Throws<ArgumentException>(
             () => new Sampler(new CpuSamplingOps(), device, collective, [new IndexRange(1, 3)], 0, s_limits));
+    }
+
+    [Fact]
+    public void The_plan_counts_with_the_layouts_that_are_used()
+    {
+        var largest = new SummaryLayout(SamplerWorkspace.MaxCandidates, SamplingLimits.MaxLogProbs);
+        Assert.Equal(SamplerWorkspace.SummaryWords, largest.Words);
+        Assert.Equal(SamplerWorkspace.SettingsWords, SlotSettings.Words);
     }
 
     private static (int[] Tokens, long Gathered) Draw(int size, float[] logits, SamplingParameters sampling, int draws)

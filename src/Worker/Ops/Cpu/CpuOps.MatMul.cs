@@ -33,19 +33,21 @@ internal sealed unsafe partial class CpuOps
             Output = Row(output, 0),
             OutputStride = output.RowStride,
         };
-        var partRows = PartRows(output.Columns, x.Rows, (long)x.Columns * weight.DType.SizeInBytes());
+        var partRows = PartRows(output.Columns, x.Rows, x.Columns, weight.DType.SizeInBytes());
         var parts = (output.Columns + partRows - 1) / partRows;
         _device.Threads.Run(parts, new MatMulWork(_kernels, job, output.Columns, partRows));
     }
 
     /// <summary>
-    /// Weight rows of a part: few enough that they stay in the second cache while all tokens pass (large T), many enough
-    /// that a part is worth taking, and parts enough that threads end together.
+    /// Weight rows of a part: few enough that a block of their columns stays in the second cache while all tokens pass (128
+    /// KiB of it: 64 rows of 1 024 bfloat16), many enough that a part is worth taking (512 KiB where each row is read once),
+    /// and parts enough that threads end together.
     /// </summary>
-    private int PartRows(int rows, int tokens, long rowBytes)
+    private int PartRows(int rows, int tokens, int columns, int size)
     {
-        var budget = tokens <= 6 ? 512 * 1024 : 256 * 1024;
-        var most = (int)Math.Clamp(budget / Math.Max(1, rowBytes), 8, 512);
+        var once = tokens <= 6;
+        var bytes = once ? (long)columns * size : Math.Min(columns, MatMulJob.BlockColumns) * size;
+        var most = (int)Math.Clamp((once ? 512 : 128) * 1024 / Math.Max(1, bytes), 8, 512);
         var even = (rows + (4 * _device.Threads.Count) - 1) / (4 * _device.Threads.Count);
         return (Math.Clamp(even, 4, most) + 3) / 4 * 4;
     }

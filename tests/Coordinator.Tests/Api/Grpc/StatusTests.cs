@@ -1,6 +1,7 @@
 using Grpc.Core;
 using TensorParallel.Coordinator.Engine;
 using TensorParallel.Coordinator.Tests.Engine;
+using TensorParallel.Protocol.Generation;
 using Xunit;
 using Wire = TensorParallel.Protocol.Wire.Inference;
 
@@ -54,6 +55,32 @@ public sealed class StatusTests
         var detail = await FailAsync(api, request, StatusCode.InvalidArgument);
         Assert.StartsWith(name + " is ", detail);
         Assert.Single(detail.Split(". "));
+    }
+
+    [Theory]
+    [InlineData(1e-40f, 0f, 0f, "repetition_penalty is 1E-40, but must be from 0.01 to 100")]
+    [InlineData(101f, 0f, 0f, "repetition_penalty is 101, ")]
+    [InlineData(1f, 3e38f, 0f, "presence_penalty is 3E+38, but must be from -100 to 100")]
+    [InlineData(1f, 0f, -101f, "frequency_penalty is -101, ")]
+    public async Task Penalties_that_would_overflow_are_refused(
+        float repetition, float presence, float frequency, string expected)
+    {
+        await using var api = await ApiFixture.StartAsync();
+        var request = ApiFixture.Request(5, 1);
+        request.RepetitionPenalty = repetition;
+        (request.PresencePenalty, request.FrequencyPenalty) = (presence, frequency);
+        Assert.StartsWith(expected, await FailAsync(api, request, StatusCode.InvalidArgument));
+    }
+
+    [Fact]
+    public async Task More_end_of_sequence_ids_than_workers_hold_are_refused()
+    {
+        await using var api = await ApiFixture.StartAsync();
+        var request = ApiFixture.Request(5, 1);
+        request.EosTokenIds.Add(Enumerable.Range(0, SamplingLimits.MaxEosTokenIds + 1));
+        request.IgnoreEos = false;
+        var detail = await FailAsync(api, request, StatusCode.InvalidArgument);
+        Assert.StartsWith("There are 34 end-of-sequence ids, the model's own 1 included, but at most 32", detail);
     }
 
     [Fact]

@@ -158,7 +158,8 @@ internal static unsafe class AttentionKernel<TV, TE>
             {
                 var rows = Math.Min(4, tokens - t);
                 var packed = scratch.Packed + (q * dim);
-                DotTile<TV, TKey>.Run(group, keys + ((long)t * stride), stride, rows, packed, dim / TV.Count, sums);
+                var w = keys + ((long)t * stride);
+                DotTile<TV, TKey>.Run(group, w, w + (4L * stride), stride, stride, rows, packed, dim / TV.Count, sums);
                 for (var m = 0; m < count; m++)
                 {
                     var target = scores + ((q + m) * AttentionJob.ChunkTokens) + t;
