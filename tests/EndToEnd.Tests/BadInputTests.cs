@@ -29,6 +29,14 @@ public class BadInputTests
         { "balanced", ["plan", "--device-map", "balanced"] },
         { "GPU 7", ["generate", "--prompt", "x", "--gpus", "7"] },
         { "--port", ["serve", "--port", "99999"] },
+        { "\"0,5\"", ["generate", "--prompt", "x", "--temperature", "0,5"] },
+        { "a whole number", ["generate", "--prompt", "x", "--seed", "-1"] },
+        { "Warning", ["plan", "--log-level", "77"] },
+        { "1024", ["plan", "--threads", "5000"] },
+        { "604800", ["plan", "--step-timeout", "2147483647"] },
+        { "--model", ["generate", "--prompt", "x", "--model", ""] },
+        { "\"genrate\", \"--prompt\"", ["genrate", "--prompt", "x"] },
+        { "/nowhere/x.md", ["compare", "--output", "/nowhere/x.md"] },
     };
 
     [Theory]
@@ -42,6 +50,17 @@ public class BadInputTests
         Assert.Contains(expected, errors, StringComparison.Ordinal);
         Assert.DoesNotContain("   at ", errors, StringComparison.Ordinal);
         Assert.Equal("", output);
+    }
+
+    [Fact]
+    public async Task AnAddressOfAnotherMachineIsOneSentence()
+    {
+        // 192.0.2.0/24 is reserved for documentation: no machine has it.
+        var (exitCode, output, errors) = await CoordinatorProcess.RunAsync("serve", "--host", "192.0.2.1", "--port", "0", "--http-port", "0");
+
+        Assert.Equal((1, ""), (exitCode, output));
+        Assert.StartsWith("coordinator: 192.0.2.1", errors, StringComparison.Ordinal);
+        Assert.Single(errors.Trim().Split('\n'));
     }
 
     private static string Fill(string argument, string folder) => argument switch

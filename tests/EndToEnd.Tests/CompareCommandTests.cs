@@ -36,6 +36,22 @@ public class CompareCommandTests
     }
 
     [Fact]
+    public async Task AFileThatIsNotWrittenStaysAsItWas()
+    {
+        using var folder = new TemporaryFolder();
+        var (fresh, old) = (Path.Combine(folder.Path, "fresh.md"), Path.Combine(folder.Path, "old.md"));
+        await File.WriteAllTextAsync(old, "old", TestContext.Current.CancellationToken);
+        foreach (var file in new[] { fresh, old })
+        {
+            var (exitCode, _, errors) = await CoordinatorProcess.RunAsync("compare", "--output", file, "--prompt-ids", "4096");
+            Assert.True(exitCode == 2, errors);
+        }
+
+        Assert.False(File.Exists(fresh));
+        Assert.Equal("old", await File.ReadAllTextAsync(old, TestContext.Current.CancellationToken));
+    }
+
+    [Fact]
     public async Task WhereTensorParallelismIsNotPossibleItSaysWhyAndMeasuresTheDeviceMap()
     {
         var (exitCode, output, errors) = await CoordinatorProcess.RunAsync(

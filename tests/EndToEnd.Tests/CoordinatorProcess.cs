@@ -93,6 +93,22 @@ internal sealed partial class CoordinatorProcess : IAsyncDisposable
         }
     }
 
+    /// <summary>Waits until there is a worker process; all that there are then.</summary>
+    public async Task<IReadOnlyList<int>> WaitForWorkersAsync()
+    {
+        var clock = Stopwatch.StartNew();
+        while (Workers().Count == 0)
+        {
+            Assert.True(!_process.HasExited && clock.Elapsed < s_limit, $"No worker was started:\n{Output}\n{Errors}");
+            await Task.Delay(20);
+        }
+
+        return Workers();
+    }
+
+    /// <summary>Closes the reading end of standard output, as <c>head</c> does when it has enough.</summary>
+    public void CloseOutput() => _process.StandardOutput.BaseStream.Dispose();
+
     /// <summary>Sends a signal: 2 is Ctrl-C's, 9 kills.</summary>
     public void Signal(int signal) => Assert.Equal(0, Kill(_process.Id, signal));
 
@@ -170,12 +186,19 @@ internal sealed partial class CoordinatorProcess : IAsyncDisposable
     {
         var buffer = new char[4096];
         int count;
-        while ((count = await reader.ReadAsync(buffer)) > 0)
+        try
         {
-            lock (target)
+            while ((count = await reader.ReadAsync(buffer)) > 0)
             {
-                target.Append(buffer, 0, count);
+                lock (target)
+                {
+                    target.Append(buffer, 0, count);
+                }
             }
+        }
+        catch (Exception exception) when (exception is IOException or ObjectDisposedException or OperationCanceledException)
+        {
+            // CloseOutput.
         }
     }
 

@@ -85,7 +85,38 @@ public class GenerateCommandTests
     }
 
     [Fact]
-    public async Task CtrlCEndsItWithoutLeavingAWorker()
+    public async Task AReaderThatGoesEndsIt()
+    {
+        await using var process = CoordinatorProcess.Start(
+            "generate", "--prompt", Beginning, "--ignore-eos", "-n", "1900", "--cpu-workers", "2");
+        await process.WaitForAsync("loading 100");
+
+        process.CloseOutput();
+
+        Assert.Equal(1, await process.WaitAsync());
+        Assert.Contains("closed by its reader", process.Errors, StringComparison.Ordinal);
+        Assert.DoesNotContain("   at ", process.Errors, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task CtrlCWhileLoadingIsOneSentence()
+    {
+        await using var process = CoordinatorProcess.Start("generate", "--prompt", Beginning, "--cpu-workers", "8");
+        var workers = await process.WaitForWorkersAsync();
+
+        process.Signal(2);
+
+        Assert.Equal(1, await process.WaitAsync());
+        var said = process.Errors.Split('\n', StringSplitOptions.RemoveEmptyEntries)
+            .Where(line => !line.StartsWith("coordinator: loading", StringComparison.Ordinal));
+        Assert.Equal(["coordinator: Interrupted."], said);
+        Assert.DoesNotContain(workers, CoordinatorProcess.IsAlive);
+    }
+
+    [Theory]
+    [InlineData(2)]
+    [InlineData(1)]
+    public async Task CtrlCAndTheEndOfTheTerminalLeaveNoWorker(int signal)
     {
         await using var process = CoordinatorProcess.Start(
             "generate", "--prompt", Beginning, "--ignore-eos", "-n", "1900", "--cpu-workers", "2");
@@ -93,7 +124,7 @@ public class GenerateCommandTests
         var workers = process.Workers();
         Assert.Equal(2, workers.Count);
 
-        process.Signal(2);
+        process.Signal(signal);
 
         Assert.Equal(1, await process.WaitAsync());
         Assert.Contains("Interrupted.", process.Errors, StringComparison.Ordinal);

@@ -38,7 +38,7 @@ internal sealed class GenerateCommand
         var model = await PreparedModel.PrepareAsync(arguments, PreparationScope.Run, cancellationToken);
         var request = model.Requests.Create(prompts.Single(), _sampling.Read(result));
         using var loggers = CoordinatorLogging.Create(_model.ReadLogLevel(result));
-        var progress = LoadProgressBar.OnStandardError(model.Plan.WorldSize);
+        using var progress = LoadProgressBar.OnStandardError(model.Plan.WorldSize);
         await using var host = ModelHost.Create(model, arguments, progress, loggers);
         var clock = Stopwatch.StartNew();
         await host.StartAsync(cancellationToken);
@@ -61,7 +61,8 @@ internal sealed class GenerateCommand
         {
             Console.Out.WriteLine();
             await Console.Error.WriteLineAsync(
-                $"coordinator: {timings.GeneratedTokens} tokens on {model.Plan.WorldSize} worker{(model.Plan.WorldSize == 1 ? "" : "s")} "
+                $"coordinator: {timings.GeneratedTokens} tokens on {model.Plan.WorldSize} "
+                + $"worker{(model.Plan.WorldSize == 1 ? "" : "s")} "
                 + $"({PlanModeNames.NameOf(model.Plan.Mode)}): first after {timings.TimeToFirstToken.TotalMilliseconds:F0} ms, "
                 + $"then {timings.DecodeTokensPerSecond:F1} tokens/s; loaded in {loadSeconds:F2} s.");
         }

@@ -8,11 +8,13 @@ namespace TensorParallel.Coordinator.Cli;
 /// Thread-safe: every rank reports from a thread of its own.
 /// </summary>
 /// <param name="output">Where.</param>
-/// <param name="isTerminal">Whether a line can be redrawn.</param>
+/// <param name="columns">Width of the terminal, whose line is redrawn; null: no terminal.</param>
 /// <param name="workers">Ranks that load; nothing is shown before all have said how much they will read.</param>
-internal sealed class LoadProgressBar(TextWriter output, bool isTerminal, int workers) : IProgress<LoadProgress>
+internal sealed class LoadProgressBar(TextWriter output, int? columns, int workers)
+    : IProgress<LoadProgress>, IDisposable
 {
-    private const int Width = 32;
+    private const int BarWidth = 32;
+    private const string ClearToEnd = "\x1b[K";
 
     private readonly Lock _gate = new();
     private readonly SortedDictionary<int, LoadProgress> _ranks = [];
@@ -20,7 +22,7 @@ internal sealed class LoadProgressBar(TextWriter output, bool isTerminal, int wo
     private int _lastStep = -1;
 
     /// <summary>The bar of this process's standard error.</summary>
-    public static LoadProgressBar OnStandardError(int workers) => new(Console.Error, !Console.IsErrorRedirected, workers);
+    public static LoadProgressBar OnStandardError(int workers) => new(Console.Error, Columns(), workers);
 
     /// <inheritdoc/>
     public void Report(LoadProgress value)
@@ -36,7 +38,7 @@ internal sealed class LoadProgressBar(TextWriter output, bool isTerminal, int wo
             var done = _ranks.Values.Sum(rank => rank.BytesDone);
             var total = _ranks.Values.Sum(rank => rank.BytesTotal);
             var part = total == 0 ? 1 : (double)done / total;
-            var step = (int)(part * (isTerminal ? 1000 : 4));
+            var step = (int)(part * (columns is null ? 4 : 1000));
             if (step != _lastStep)
             {
                 _lastStep = step;
@@ -45,14 +47,17 @@ internal sealed class LoadProgressBar(TextWriter output, bool isTerminal, int wo
         }
     }
 
-    /// <summary>Leaves the terminal's line clean for what is printed next.</summary>
-    public void Close()
+    /// <inheritdoc cref="Dispose"/>
+    public void Close() => Dispose();
+
+    /// <summary>Leaves the terminal's line clean for what is printed next. May be called again.</summary>
+    public void Dispose()
     {
         lock (_gate)
         {
-            if (isTerminal && _lastStep >= 0)
+            if (columns is not null && _lastStep >= 0)
             {
-                output.Write($"\r{new string(' ', Width + 60)}\r");
+                output.Write($"\r{ClearToEnd}");
                 output.Flush();
             }
         }
@@ -64,15 +69,29 @@ internal sealed class LoadProgressBar(TextWriter output, bool isTerminal, int wo
         var text = string.Create(
             CultureInfo.InvariantCulture,
             $"{part * 100,3:F0} %  {done / 1e6:F0} of {total / 1e6:F0} MB on {workers} worker{(workers == 1 ? "" : "s")}, {seconds:F1} s");
-        if (isTerminal)
+        if (columns is { } most)
         {
-            var filled = (int)(part * Width);
-            output.Write($"\rloading [{new string('#', filled)}{new string('.', Width - filled)}] {text}");
+            // A line that wraps cannot be redrawn: first the bar goes, then the text's end. The last column stays free.
+            var filled = (int)(part * BarWidth);
+            var line = $"loading [{new string('#', filled)}{new string('.', BarWidth - filled)}] {text}";
+            line = line.Length < most ? line : $"loading {text}";
+            output.Write($"\r{line[..Math.Min(line.Length, most - 1)]}{ClearToEnd}");
             output.Flush();
         }
         else
         {
             output.WriteLine($"coordinator: loading {text}");
         }
+    }
+
+    private static int? Columns()
+    {
+        if (Console.IsErrorRedirected)
+        {
+            return null;
+        }
+
+        // A terminal that does not tell its size says 0.
+        return Console.WindowWidth > 1 ? Console.WindowWidth : 80;
     }
 }

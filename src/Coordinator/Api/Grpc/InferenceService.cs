@@ -43,7 +43,17 @@ internal sealed class InferenceService(ServedModel model) : Wire.Inference.Infer
     /// <inheritdoc/>
     public override Task<Wire.DetokenizeResponse> Detokenize(Wire.DetokenizeRequest request, ServerCallContext context)
     {
-        var text = Tokenizer().Decode(request.Ids, !request.HasSkipSpecialTokens || request.SkipSpecialTokens);
+        var tokenizer = Tokenizer();
+        var vocabulary = model.Info.Spec.VocabularySize;
+        if (request.Ids.Any(id => id < 0 || id >= vocabulary))
+        {
+            throw new RpcException(new Status(
+                StatusCode.InvalidArgument,
+                $"An id is {request.Ids.First(id => id < 0 || id >= vocabulary)}, "
+                + $"but the vocabulary's ids are 0 to {vocabulary - 1}."));
+        }
+
+        var text = tokenizer.Decode(request.Ids, !request.HasSkipSpecialTokens || request.SkipSpecialTokens);
         return Task.FromResult(new Wire.DetokenizeResponse { Text = text });
     }
 

@@ -96,6 +96,11 @@ public sealed class InferenceServiceTests
         var marked = await api.Client.DetokenizeAsync(
             new Wire.DetokenizeRequest { Ids = { whole.Ids }, SkipSpecialTokens = false });
         Assert.Equal(tokenizer.Decode(whole.Ids, false), marked.Text);
+
+        var outside = await Assert.ThrowsAsync<RpcException>(
+            async () => await api.Client.DetokenizeAsync(new Wire.DetokenizeRequest { Ids = { 1, -7 } }));
+        Assert.Equal(StatusCode.InvalidArgument, outside.StatusCode);
+        Assert.Contains("-7", outside.Status.Detail, StringComparison.Ordinal);
     }
 
     [Fact]
