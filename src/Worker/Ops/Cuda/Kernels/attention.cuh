@@ -1,4 +1,5 @@
-// What the attention kernels share. Defines: T element type of q, output and cache; HEAD_DIM, a multiple of 8 up to 256.
+// What the attention kernels share. Defines: T element type of q and output; KV of the cache; HEAD_DIM up to 256. The kernels
+// with tensor cores take KV = T and multiples of 8.
 #pragma once
 #include "common.cuh"
 
@@ -13,8 +14,8 @@ struct Arguments
 {
     const T* query;         // the fused rows: q heads come first
     T* output;
-    const T* keys;
-    const T* values;
+    const KV* keys;
+    const KV* values;
     const int* positions;
     const int* rowSequences;
     const int* queryStarts;

@@ -33,7 +33,7 @@ extern "C" __global__ void __launch_bounds__(WARPS * 32) attention_any(const Arg
             if (e * 32 + lane < HEAD_DIM) { score = fmaf(q[e], to_f32(args.keys[offset + e * 32 + lane]), score); }
         }
         score = scaled(args, warp_sum(score));
-        const float most = fmaxf(maximum, score), factor = exp2f(maximum - most), weight = exp2f(score - most);
+        const float most = fmaxf(maximum, score), factor = fast_exp2(maximum - most), weight = fast_exp2(score - most);
         maximum = most;
         sum = sum * factor + weight;
 #pragma unroll
@@ -58,12 +58,12 @@ extern "C" __global__ void __launch_bounds__(WARPS * 32) attention_any(const Arg
 #pragma unroll
     for (int w = 0; w < WARPS; w++) { greatest = fmaxf(greatest, maxima[w]); }
 #pragma unroll
-    for (int w = 0; w < WARPS; w++) { total += sums[w] * exp2f(maxima[w] - greatest); }
+    for (int w = 0; w < WARPS; w++) { total += sums[w] * fast_exp2(maxima[w] - greatest); }
     for (int d = threadIdx.x; d < HEAD_DIM; d += WARPS * 32)
     {
         float value = 0;
 #pragma unroll
-        for (int w = 0; w < WARPS; w++) { value += outputs[w][d] * exp2f(maxima[w] - greatest); }
+        for (int w = 0; w < WARPS; w++) { value += outputs[w][d] * fast_exp2(maxima[w] - greatest); }
         args.output[row * args.outputStride + head * HEAD_DIM + d] = from_f32<T>(value / total);
     }
 }

@@ -29,7 +29,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) attention_prefill(const
     const int* table = args.blockTables + sequence * args.tableStride;
     const int low = args.positions[firstRow + tile / heads];
     const int high = args.positions[firstRow + (min(tile + TILE_ROWS, pairs) - 1) / heads];
-    const int begin = args.window > 0 ? max(low - args.window + 1, 0) / TOKENS * TOKENS : 0;
+    const int begin = args.window > 0 ? max(low - args.window + 1, 0) : 0; // blocks before it may be gone
     const int tiles = (high + 1 - begin + TOKENS - 1) / TOKENS;
 
     T* buffers = (T*)memory;

@@ -33,11 +33,17 @@ template <int VEC> DEVICE void add_row(const Arguments& args, i64 row)
     }
 }
 
+// In f32, GELU's erf goes through double: far below zero 1 + erf would cancel, and erfc magnifies its argument's rounding.
+// 0.5 * (1 + tanh(y)) is written as 1 / (1 + exp(-2y)) for the same reason.
 DEVICE float activate(float x, int kind)
 {
-    if (kind == 0) { return x / (1.0f + __expf(-x)); }
-    if (kind == 1) { return 0.5f * x * (1.0f + erff(x * 0.70710678118654752f)); }
-    return 0.5f * x * (1.0f + tanhf(0.79788456080286536f * (x + 0.044715f * x * x * x)));
+    if (kind == 0) { return x / (1.0f + expf(-x)); }
+    if (kind == 1)
+    {
+        if constexpr (sizeof(T) == 4) { return (float)(0.5 * x * erfc(-0.70710678118654752440 * x)); }
+        else { return 0.5f * x * erfcf(-0.70710678118654752f * x); }
+    }
+    return x / (1.0f + expf(-1.5957691216057308f * (x + 0.044715f * x * x * x)));
 }
 
 template <int VEC> DEVICE void gate_row(const Arguments& args, i64 row)

@@ -39,8 +39,8 @@ template <int VEC> DEVICE void rotate(const Arguments& args, T* head, KV* cached
         for (int e = 0; e < VEC; e++)
         {
             const float first = a[e] * c[e] - b[e] * s[e];
-            b[e] = b[e] * c[e] + a[e] * s[e];
-            a[e] = first;
+            b[e] = to_f32(from_f32<T>(b[e] * c[e] + a[e] * s[e])); // the cache gets what the row gets
+            a[e] = to_f32(from_f32<T>(first));
         }
         store_n<VEC, T>(head + d, a);
         store_n<VEC, T>(head + d + half, b);
