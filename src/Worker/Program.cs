@@ -1,1 +1,4 @@
-return 0;
+using TensorParallel.Worker.Cli;
+using TensorParallel.Worker.Session;
+
+return await WorkerCommandLine.RunAsync(args, new RankModelLoader());

@@ -6,7 +6,7 @@ namespace TensorParallel.Worker.Tests;
 
 /// <summary>
 /// The worker's folders are layers: Native 0, Devices 1, Ops 2, Quantization, KvCache and Collectives 3, Modules, Loading and Sampling
-/// 4, Execution 5, Session 6. A file may name only what the table allows its folder.
+/// 4, Execution 5, Session 6, Cli 7. A file may name only what the table allows its folder.
 /// </summary>
 public partial class LayeringTests
 {
@@ -22,7 +22,8 @@ public partial class LayeringTests
         ["Loading"] = ["Devices", "Quantization"],
         ["Sampling"] = ["Devices", "Ops", "Collectives"],
         ["Execution"] = ["Devices", "Ops", "Quantization", "KvCache", "Collectives", "Modules", "Loading", "Sampling"],
-        ["Session"] = ["Devices", "Ops", "Collectives", "KvCache", "Loading", "Execution"],
+        ["Session"] = ["Native", "Devices", "Ops", "Collectives", "KvCache", "Modules", "Loading", "Execution"],
+        ["Cli"] = ["Session"],
     };
 
     private static string WorkerFolder => Path.Combine(RepositoryPaths.Root, "src", "Worker");

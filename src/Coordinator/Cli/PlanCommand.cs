@@ -31,7 +31,8 @@ internal sealed class PlanCommand
         }
         else
         {
-            PlanPrinter.Print(AnsiConsole.Console, model.Name, model.Spec, model.Plan);
+            new PlanPrinter(Console.IsOutputRedirected ? PlanPrinter.Plain(Console.Out) : AnsiConsole.Console)
+                .Print(model.Name, model.Spec, model.Plan);
         }
 
         return ExitCodes.Done;

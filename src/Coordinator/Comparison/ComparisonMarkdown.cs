@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text;
 
 namespace TensorParallel.Coordinator.Comparison;
@@ -11,14 +12,14 @@ internal static class ComparisonMarkdown
     public static string Of(ComparisonReport report, string commandLine)
     {
         var text = new StringBuilder();
-        text.AppendLine($"# {report.Model}: tensor parallel against sequential device map").AppendLine();
-        text.AppendLine(
+        text.AppendLine(CultureInfo.InvariantCulture, $"# {report.Model}: tensor parallel against sequential device map").AppendLine();
+        text.AppendLine(CultureInfo.InvariantCulture,
             $"{report.DType} on {string.Join(", ", report.Devices)}; {report.Prompts} prompts, {report.MaxNewTokens} new tokens each, "
             + $"medians of {report.Repetitions} runs.").AppendLine();
-        text.AppendLine($"    {commandLine}").AppendLine();
+        text.AppendLine(CultureInfo.InvariantCulture, $"    {commandLine}").AppendLine();
         foreach (var reason in report.FallbackReasons)
         {
-            text.AppendLine($"Tensor parallelism is not possible: {reason}").AppendLine();
+            text.AppendLine(CultureInfo.InvariantCulture, $"Tensor parallelism is not possible: {reason}").AppendLine();
         }
 
         AppendRow(text, ComparisonRows.Headings);
@@ -32,5 +33,5 @@ internal static class ComparisonMarkdown
     }
 
     private static void AppendRow(StringBuilder text, IReadOnlyList<string> cells) =>
-        text.AppendLine($"| {string.Join(" | ", cells)} |");
+        text.AppendLine(CultureInfo.InvariantCulture, $"| {string.Join(" | ", cells)} |");
 }

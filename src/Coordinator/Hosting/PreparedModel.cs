@@ -34,26 +34,26 @@ internal sealed record PreparedModel(
         ModelArguments arguments, PreparationScope scope, CancellationToken cancellationToken)
     {
         var path = Path.GetFullPath(arguments.Model ?? DemoModel.Folder());
-        var isBareConfig = scope == PreparationScope.PlanOnly && File.Exists(path);
-        var checkpoint = isBareConfig ? null : Checkpoint.Open(path);
-        var config = checkpoint?.Config ?? ModelConfig.Load(path);
-        var spec = ArchitectureCatalog.Describe(config);
-        if (checkpoint is not null && (scope == PreparationScope.Run || checkpoint.HasWeights))
+        if (scope == PreparationScope.Run && File.Exists(path))
         {
-            ModelSpecTensors.Locate(spec, checkpoint);
+            throw new CheckpointException($"{path}: is a file; to run a model, give the folder with its weights.");
         }
 
-        var dtype = checkpoint is null
-            ? DTypeResolution.Resolve(arguments.DType, config)
-            : DTypeResolution.Resolve(arguments.DType, checkpoint);
-        var folder = checkpoint?.Folder ?? Path.GetDirectoryName(path)!;
+        var opened = PlanModel.Open(path, arguments.DType);
+        if (scope == PreparationScope.Run && !opened.CanRun)
+        {
+            throw new CheckpointException($"{path}: there are no weights to run, only a configuration to plan with.");
+        }
+
+        var folder = opened.Checkpoint?.Folder ?? Path.GetDirectoryName(path)!;
+        var generation = opened.Checkpoint?.GenerationConfig ?? GenerationConfig.Load(folder, ModelConfig.Load(path));
         var devices = await DeviceSelection.SelectAsync(arguments, scope, cancellationToken);
         return new PreparedModel(
-            Path.GetFileName(folder),
+            opened.Name,
             folder,
-            spec,
-            checkpoint?.GenerationConfig ?? GenerationConfig.Load(folder, config),
-            Planner.Plan(Request(arguments, spec, devices, dtype)),
+            opened.Spec,
+            generation,
+            Planner.Plan(Request(arguments, opened.Spec, devices, opened.DType)),
             scope == PreparationScope.Run && File.Exists(Path.Combine(folder, TokenizerFileName)) ? Tokenizer.Load(folder) : null);
     }
 

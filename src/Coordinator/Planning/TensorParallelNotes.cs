@@ -10,10 +10,13 @@ internal static class TensorParallelNotes
     public static IReadOnlyList<string> Of(ModelSpec spec, ResolvedTpPlan plan, int ranks)
     {
         var blocks = spec.Blocks.SelectMany(block => OfBlock(plan, block, ranks));
+        var tied = spec.TieWordEmbeddings && plan[spec.OutputHead].WeightDim == 0
+            ? new[] { $"{spec.OutputHead.Name} is the table of {spec.Embedding.Name}: one copy, cut by vocabulary, serves both ends." }
+            : [];
         var vocabulary = plan[spec.Embedding].WeightDim == 0 || plan[spec.OutputHead].WeightDim == 0
             ? OfWidth("tokens of the vocabulary", spec.VocabularySize, ranks)
             : [];
-        return [.. blocks.Concat(vocabulary).Distinct()];
+        return [.. tied.Concat(blocks).Concat(vocabulary).Distinct()];
     }
 
     private static IEnumerable<string> OfBlock(ResolvedTpPlan plan, BlockSpec block, int ranks)

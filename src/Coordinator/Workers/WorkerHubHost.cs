@@ -66,7 +66,7 @@ internal sealed class WorkerHubHost : IAsyncDisposable
             server.Limits.MinResponseDataRate = null;
             server.Limits.MaxRequestBodySize = null;
         });
-        builder.Services.AddSingleton(loggers);
+        builder.Services.AddSingleton<ILoggerFactory>(new WarningsOnly(loggers));
         builder.Services.AddSingleton<IHostLifetime, UnattendedLifetime>();
         builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = TimeSpan.FromSeconds(1));
         builder.Services.AddRoutingCore();

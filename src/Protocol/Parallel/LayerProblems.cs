@@ -24,27 +24,6 @@ internal sealed class LayerProblems(int layers)
     /// <summary>In the order of their first occurrence. Example: "layers.*.self_attn.o_proj: …", "layers.{0, 2–5}.mlp.down_proj: …".</summary>
     public IReadOnlyList<string> Sentences() => [.. _order.Select(problem =>
         _layers.TryGetValue(problem, out var where)
-            ? $"layers.{Text(where)}.{problem.Module}: {problem.Sentence}"
+            ? $"layers.{LayerList.Text(where, layers)}.{problem.Module}: {problem.Sentence}"
             : $"{problem.Module}: {problem.Sentence}")];
-
-    private string Text(List<int> where)
-    {
-        if (where.Count == layers)
-        {
-            return "*";
-        }
-
-        var runs = new List<string>();
-        for (var i = 0; i < where.Count;)
-        {
-            var begin = i;
-            while (++i < where.Count && where[i] == where[i - 1] + 1)
-            {
-            }
-
-            runs.Add(i - begin == 1 ? $"{where[begin]}" : $"{where[begin]}–{where[i - 1]}");
-        }
-
-        return runs.Count == 1 && !runs[0].Contains('–') ? runs[0] : $"{{{string.Join(", ", runs)}}}";
-    }
 }

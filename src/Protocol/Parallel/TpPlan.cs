@@ -38,6 +38,11 @@ public sealed class TpPlan
     /// </exception>
     public static TpPlan Read(string text) => TpPlanReader.Read(text);
 
+    /// <summary>
+    /// The key most plans would use for a path: <c>model.layers.3.mlp.up_proj</c> is <c>layers.*.mlp.up_proj</c>.
+    /// </summary>
+    public static string PatternOf(string path) => TpKey.Generalize(path);
+
     /// <summary>Lays the plan over a model. Throws nothing: what is wrong is in the result.</summary>
     public ResolvedTpPlan ResolveFor(ModelSpec spec) => TpPlanResolver.Resolve(spec, this);
 

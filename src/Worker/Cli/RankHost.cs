@@ -23,6 +23,7 @@ internal static class RankHost
         }
 
         var builder = Host.CreateEmptyApplicationBuilder(new HostApplicationBuilderSettings());
+        builder.Logging.SetMinimumLevel(LogLevel.Trace); // the coordinator chooses what it shows
         builder.Logging.AddProvider(new RankLoggerProvider(identity.Rank, Console.Error));
         builder.Services.AddSingleton<IHostLifetime, CoordinatedLifetime>();
         builder.Services.AddSingleton(address);

@@ -11,26 +11,39 @@ namespace TensorParallel.Worker.Execution;
 /// Executes steps on one rank: rows in (token ids, or hidden rows of the rank before), this rank's blocks, rows out (to the next
 /// rank, or through the head to the sampler). Every rank runs the same steps in the same order. Used by one thread; owns nothing.
 /// </summary>
+/// <param name="context">This rank and its peers.</param>
+/// <param name="model">This rank's modules.</param>
+/// <param name="buffers">Memory of a step.</param>
+/// <param name="slots">Sequences.</param>
+/// <param name="head">Turns hidden rows into tokens; null on a rank without output head.</param>
+/// <param name="pipeline">Where this rank stands among the others.</param>
 internal sealed class ModelRunner(
-    RankContext context, DecoderModel model, StepBuffers buffers, SlotTable slots, PipelinePosition pipeline)
+    RankContext context,
+    DecoderModel model,
+    StepBuffers buffers,
+    SlotTable slots,
+    HeadRunner? head,
+    PipelinePosition pipeline)
 {
+    // Of the rank that looks up tokens: what "continue" rows go on with.
     private readonly int[] _lastTokens = new int[slots.Count];
 
     /// <summary>
-    /// Sees the logits of every sampled row, whole, on ranks that have the head: for tests and comparisons. Set it on all of those ranks
-    /// or on none, because cut logits are gathered for it.
+    /// Sees the logits of every sequence's last row, whole, on ranks that have the head: for tests and comparisons. Set it on all of those
+    /// ranks or on none, because cut logits are gathered for it.
     /// </summary>
     public Action<StepLogits>? LogitSink { get; set; }
 
     /// <summary>
     /// Executes one step. Throws <see cref="StepException"/> before anything is computed when the step contradicts the limits or what
-    /// the slots hold. Tokens are returned by the rank that reports them: rank 0, or in a device map the rank of the head.
+    /// the slots hold. Tokens are in the result of one rank: rank 0, or in a device map the rank of the head.
     /// </summary>
     public StepResult Step(StepBatch batch)
     {
         var start = Stopwatch.GetTimestamp();
-        IReadOnlyList<SampledToken> tokens = pipeline.IsIdle ? [] : Execute(batch);
-        return new StepResult(batch.Step, tokens, (long)Stopwatch.GetElapsedTime(start).TotalMicroseconds);
+        var tokens = pipeline.IsIdle ? [] : Execute(batch);
+        return new StepResult(
+            batch.Step, pipeline.Reports ? tokens : [], (long)Stopwatch.GetElapsedTime(start).TotalMicroseconds);
     }
 
     private IReadOnlyList<SampledToken> Execute(StepBatch batch)
@@ -53,14 +66,15 @@ internal sealed class ModelRunner(
             model.CompleteHidden(activations);
             context.Collective.Send(activations.Hidden, next);
         }
-        else if (SampledRows(batch) is { Length: > 0 } rows)
+        else
         {
-            tokens = Sample(batch, rows, activations);
+            tokens = (head ?? throw new InvalidOperationException($"Rank {context.Rank} has no output head."))
+                .Run(batch, activations, LogitSink);
         }
 
-        ReturnTokens(batch, tokens);
+        KeepTokens(batch, tokens);
         slots.End(batch);
-        return pipeline.Previous is not null || context.Rank == 0 ? tokens : [];
+        return tokens;
     }
 
     private Tensor TokenIds(StepBatch batch, int rows)
@@ -83,60 +97,31 @@ internal sealed class ModelRunner(
         return buffers.Upload(WorkspaceBuffers.TokenIds, ids);
     }
 
-    private IReadOnlyList<SampledToken> Sample(StepBatch batch, int[] rows, Activations activations)
+    // The rank that looks up tokens gets them before the step ends, from the rank that drew them: the next step may begin before anyone
+    // outside has read this one's result.
+    private void KeepTokens(StepBatch batch, IReadOnlyList<SampledToken> tokens)
     {
-        var head = model.Head ?? throw new InvalidOperationException($"Rank {context.Rank} has no output head.");
-        model.Normalize(activations);
-        var gathered = buffers[WorkspaceBuffers.GatheredRows].RowsAt(0, rows.Length);
-        context.Ops.GatherRows(activations.Normed, buffers.Upload(WorkspaceBuffers.SampleRows, rows), gathered);
-        var logits = buffers[WorkspaceBuffers.Logits].RowsAt(0, rows.Length);
-        head.Forward(gathered, logits);
-        ShowLogits(batch, head, logits);
-        return [];
-    }
+        foreach (var token in tokens)
+        {
+            _lastTokens[token.Slot] = token.TokenId;
+        }
 
-    private void ShowLogits(StepBatch batch, OutputHead head, Tensor logits)
-    {
-        if (LogitSink is not { } sink)
+        if (pipeline.First == pipeline.Last || !batch.Sequences.Any(s => s.Sample))
         {
             return;
         }
 
-        var whole = logits;
-        if (head.PartColumns is { } columns)
+        if (context.Rank == pipeline.Last && head is not null)
         {
-            whole = buffers[WorkspaceBuffers.WholeLogits].RowsAt(0, logits.Rows);
-            context.Collective.AllGatherColumns(logits, whole, columns);
+            context.Collective.Send(head.LastTokens, pipeline.First);
         }
-
-        var rows = new float[whole.Rows][];
-        for (var i = 0; i < rows.Length; i++)
+        else if (context.Rank == pipeline.First)
         {
-            var view = whole.RowsAt(i, 1);
-            rows[i] = new float[whole.Columns];
-            context.Device.CopyToHost(view.Buffer, view.OffsetBytes, MemoryMarshal.AsBytes(rows[i].AsSpan()));
+            // The ids of this step are no longer needed: their buffer has room for one token a slot.
+            var received = buffers[WorkspaceBuffers.TokenIds].ColumnsAt(0, _lastTokens.Length);
+            context.Collective.Receive(received, pipeline.Last);
+            context.Device.CopyToHost(
+                received.Buffer, received.OffsetBytes, MemoryMarshal.AsBytes(_lastTokens.AsSpan()));
         }
-
-        sink(new StepLogits(batch.Step, [.. batch.Sequences.Where(s => s.Sample).Select(s => s.Slot)], rows));
-    }
-
-    private static void ReturnTokens(StepBatch batch, IReadOnlyList<SampledToken> tokens)
-    {
-    }
-
-    private static int[] SampledRows(StepBatch batch)
-    {
-        var rows = new List<int>();
-        var end = 0;
-        foreach (var sequence in batch.Sequences)
-        {
-            end += sequence.Rows;
-            if (sequence.Sample)
-            {
-                rows.Add(end - 1);
-            }
-        }
-
-        return [.. rows];
     }
 }

@@ -10,7 +10,8 @@ namespace TensorParallel.Worker.Execution;
 /// <param name="Next">Rank that gets the hidden rows; null: this one has the head.</param>
 /// <param name="First">Rank that looks up the tokens.</param>
 /// <param name="Last">Rank that has the head.</param>
-internal sealed record PipelinePosition(bool IsIdle, int? Previous, int? Next, int First, int Last)
+/// <param name="Reports">This rank's step results carry the tokens.</param>
+internal sealed record PipelinePosition(bool IsIdle, int? Previous, int? Next, int First, int Last, bool Reports)
 {
     /// <summary>
     /// Reads it off a plan. Example: 5 ranks, 2 layers: ranks 0 and 1 hold one each, 2 the head, 3 and 4 nothing: 0 → 1 → 2.
@@ -20,7 +21,7 @@ internal sealed record PipelinePosition(bool IsIdle, int? Previous, int? Next, i
     {
         if (plan.Mode == PlanMode.TensorParallel)
         {
-            return new PipelinePosition(false, null, null, rank, rank);
+            return new PipelinePosition(false, null, null, rank, rank, Reports: rank == 0);
         }
 
         RankPlan[] stages = [.. plan.Ranks.Where(HoldsAnything).OrderBy(Order).ThenBy(r => r.Rank)];
@@ -31,7 +32,8 @@ internal sealed record PipelinePosition(bool IsIdle, int? Previous, int? Next, i
             at > 0 ? stages[at - 1].Rank : null,
             at >= 0 && at < stages.Length - 1 ? stages[at + 1].Rank : null,
             stages[0].Rank,
-            stages[^1].Rank);
+            stages[^1].Rank,
+            Reports: rank == stages[^1].Rank);
     }
 
     private static bool HoldsAnything(RankPlan rank) => rank.HasEmbedding || rank.HasOutputHead || rank.Layers.Length > 0;

@@ -95,6 +95,8 @@ internal sealed class SlotTable(StepLimits limits, int vocabularySize)
             : sequence.Position != length ? $"it goes on at position {sequence.Position} but holds {length} tokens"
             : sequence.Tokens.Count == 0 && (isNew || !slot.HasSampledToken)
                 ? "it continues with the last sampled token, but its last step sampled none"
+            : sequence.Tokens.Count > 0 && !isNew && slot.HasSampledToken
+                ? $"it brings a token for position {length}, but that was sampled already: start it anew"
             : lengthAfter > limits.MaxContextTokens
                 ? $"it would hold {lengthAfter} tokens, but the context ends at {limits.MaxContextTokens}"
             : TokenProblem(sequence.Tokens) ?? BlockProblem(sequence.NewBlocks, isNew ? [] : slot.Blocks, (int)lengthAfter);

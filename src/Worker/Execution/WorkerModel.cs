@@ -60,12 +60,9 @@ internal sealed class WorkerModel : IDisposable
             var model = Own(built.Model);
             var loader = new WeightLoader(ModelSpecTensors.Locate(spec, checkpoint), context.Device, context.Rank);
             var report = loader.Load(built.Targets, progress);
-            var runner = new ModelRunner(
-                context,
-                model,
-                buffers,
-                new SlotTable(plan.Limits, spec.VocabularySize),
-                PipelinePosition.Of(plan, context.Rank));
+            var head = model.Head is { } cut ? Own(new HeadRunner(context, model, cut, buffers, plan.Limits)) : null;
+            var slots = new SlotTable(plan.Limits, spec.VocabularySize);
+            var runner = new ModelRunner(context, model, buffers, slots, head, PipelinePosition.Of(plan, context.Rank));
             return new WorkerModel(runner, report, owned);
         }
         catch

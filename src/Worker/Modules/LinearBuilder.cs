@@ -51,7 +51,7 @@ internal sealed class LinearBuilder(RankContext context, PlanSlices slices, Weig
             style.SplitsInput ? SplitColumns(stack[0]) : null,
             join,
             join == CollectiveKind.AllGather
-                ? slices.PartsOfRanks(stack[0].WeightName, stack[0].OutFeatures)
+                ? [.. slices.RangesOfRanks(stack[0].WeightName, stack[0].OutFeatures).Select(part => part.Length)]
                 : []);
     }
 

@@ -123,10 +123,7 @@ internal sealed class ModuleBuilder
             ? new ParallelLinear(_context, new DenseWeight(shared, ownsBuffer: false), null, null, CollectiveKind.None, [])
             : _linears.Build(_spec.OutputHead, keepsOutputCut: true);
         return new OutputHead(
-            linear,
-            isCut ? new IndexRange(FirstRow(slice), FirstRow(slice) + slice.Ranges.Sum(r => r.Length))
-                : new IndexRange(0, _spec.VocabularySize),
-            isCut ? _slices.PartsOfRanks(name, _spec.VocabularySize) : null);
+            linear, isCut ? _slices.RangesOfRanks(name, _spec.VocabularySize) : [new IndexRange(0, _spec.VocabularySize)]);
     }
 
     private Norm Norm(NormSpec norm) =>

@@ -8,16 +8,19 @@ namespace TensorParallel.Worker.Modules;
 /// candidates, which is far less than a gather of all logits.
 /// </summary>
 /// <param name="linear">[vocabulary part, HiddenSize].</param>
-/// <param name="vocabulary">Vocabulary entries whose logits this rank computes.</param>
-/// <param name="partColumns">Logits that each rank computes; null: every rank computes all.</param>
-internal sealed class OutputHead(ParallelLinear linear, IndexRange vocabulary, IReadOnlyList<int>? partColumns)
+/// <param name="parts">
+/// Vocabulary entries whose logits each rank computes, in rank order; one entry, the whole vocabulary, where the head is not cut.
+/// </param>
+internal sealed class OutputHead(ParallelLinear linear, IReadOnlyList<IndexRange> parts)
 {
-    /// <summary>Vocabulary entries whose logits this rank computes.</summary>
-    public IndexRange Vocabulary => vocabulary;
+    /// <summary>Whether the logits of one row are spread over the ranks.</summary>
+    public bool IsCut => parts.Count > 1;
 
-    /// <summary>Logits that each rank computes; null: every rank computes all.</summary>
-    public IReadOnlyList<int>? PartColumns => partColumns;
+    /// <summary>
+    /// Vocabulary entries whose logits each rank computes, in rank order; one entry, the whole vocabulary, where the head is not cut.
+    /// </summary>
+    public IReadOnlyList<IndexRange> Parts => parts;
 
-    /// <summary>logits = x Wᵀ. x: [L, HiddenSize]; logits: F32 [L, Vocabulary.Length].</summary>
+    /// <summary>logits = x Wᵀ. x: [L, HiddenSize]; logits: F32 [L, this rank's part].</summary>
     public void Forward(Tensor x, Tensor logits) => linear.Forward(x, logits, gatherPart: null);
 }

@@ -21,21 +21,22 @@ internal sealed class PlanSlices(ExecutionPlan plan, int rank)
         ?? throw new PlanException($"\"{slice.Name}\" has the style \"{slice.Style}\", which this worker does not know.");
 
     /// <summary>
-    /// The rows or columns of a tensor that each rank holds, which must follow one another without gap or overlap and make up
-    /// <paramref name="size"/>: only then can their outputs be joined by a gather.
+    /// The rows of a tensor that each rank holds. They must follow one another without gap or overlap from 0 to
+    /// <paramref name="size"/>: only then can the ranks' outputs be joined by a gather.
     /// </summary>
-    public IReadOnlyList<int> PartsOfRanks(string name, int size)
+    public IReadOnlyList<IndexRange> RangesOfRanks(string name, int size)
     {
-        var parts = new int[_byRank.Count];
+        var parts = new IndexRange[_byRank.Count];
         var next = 0;
         for (var r = 0; r < parts.Length; r++)
         {
-            var ranges = _byRank[r].TryGetValue(name, out var slice) ? slice.Ranges : [];
-            foreach (var range in ranges.Where(x => x.Length > 0))
+            var start = next;
+            foreach (var range in _byRank[r].TryGetValue(name, out var slice) ? slice.Ranges : [])
             {
                 next = range.Start == next ? range.End : throw NotInOrder(name, size);
-                parts[r] += range.Length;
             }
+
+            parts[r] = new IndexRange(start, next);
         }
 
         return next == size ? parts : throw NotInOrder(name, size);

@@ -12,5 +12,7 @@ namespace TensorParallel.Worker.Modules;
 /// <param name="Size">Number of ranks.</param>
 /// <param name="Device">Memory.</param>
 /// <param name="Ops">Operations on that device.</param>
+/// <param name="SamplingOps">Sampling on that device.</param>
 /// <param name="Collective">The other ranks.</param>
-internal sealed record RankContext(int Rank, int Size, IDevice Device, IDeviceOps Ops, ICollective Collective);
+internal sealed record RankContext(
+    int Rank, int Size, IDevice Device, IDeviceOps Ops, ISamplingOps SamplingOps, ICollective Collective);

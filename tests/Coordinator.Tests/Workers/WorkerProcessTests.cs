@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
 using System.Runtime.Versioning;
+using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 using TensorParallel.Coordinator.Launching;
 using TensorParallel.Coordinator.Tests.Launching;
@@ -19,9 +20,19 @@ public sealed class WorkerProcessTests : IDisposable
     private static readonly TimeSpan s_soon = TimeSpan.FromSeconds(2);
     private static readonly WorkerProgram s_program = new(Path.Combine(AppContext.BaseDirectory, "FakeWorkers.dll"));
 
-    private readonly RecordingLauncher _launcher = new(new LocalLauncher(s_program, NullLoggerFactory.Instance));
+    private readonly RecordingLoggers _loggers = new();
+    private readonly RecordingLauncher _launcher;
 
-    public void Dispose() => _launcher.Dispose();
+    public WorkerProcessTests()
+    {
+        _launcher = new RecordingLauncher(new LocalLauncher(s_program, _loggers));
+    }
+
+    public void Dispose()
+    {
+        _launcher.Dispose();
+        _loggers.Dispose();
+    }
 
     [Fact]
     public async Task Processes_step_and_end_with_code_0()
@@ -29,6 +40,7 @@ public sealed class WorkerProcessTests : IDisposable
         var group = await StartAsync(FakePlans.Options(2));
         var answer = await group.StepAsync(FakePlans.Step(4)).WaitAsync(s_patience);
         Assert.Equal(43, Assert.Single(answer.Tokens).TokenId);
+        Assert.Contains(_loggers.Lines, line => line.Level == LogLevel.Debug && line.Text.StartsWith("rank 1: loaded", StringComparison.Ordinal));
 
         await group.DisposeAsync();
 
@@ -44,6 +56,7 @@ public sealed class WorkerProcessTests : IDisposable
 
         AssertKilled(await group.Lost.WaitAsync(s_soon), 1, "while idle");
         await AllGoneAsync();
+        Assert.DoesNotContain(_loggers.Lines, line => line.Level >= LogLevel.Warning); // the loss is news, its echoes are not
     }
 
     [Fact]
@@ -178,6 +191,6 @@ public sealed class WorkerProcessTests : IDisposable
 
     private Task<WorkerGroup> StartAsync(WorkerGroupOptions options, Action<LoadProgress>? progress = null) =>
         new WorkerGroupFactory(
-                options, _launcher, new Progress<LoadProgress>(progress ?? (_ => { })), NullLoggerFactory.Instance)
+                options, _launcher, new Progress<LoadProgress>(progress ?? (_ => { })), _loggers)
             .StartGroupAsync(CancellationToken.None).WaitAsync(s_patience);
 }

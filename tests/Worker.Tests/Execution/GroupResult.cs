@@ -6,14 +6,14 @@ namespace TensorParallel.Worker.Tests.Execution;
 /// <summary>What all ranks answered.</summary>
 /// <param name="ReportingRank">The rank whose tokens count.</param>
 /// <param name="Results">By rank and step.</param>
-/// <param name="Logits">By rank, steps that sampled something; empty on ranks without a head.</param>
+/// <param name="Logits">By rank and step; empty on ranks without a head.</param>
 internal sealed record GroupResult(
     int ReportingRank, IReadOnlyList<IReadOnlyList<StepResult>> Results, IReadOnlyList<IReadOnlyList<StepLogits>> Logits)
 {
     /// <summary>Results of the reporting rank.</summary>
     public IReadOnlyList<StepResult> Reported => Results[ReportingRank];
 
-    /// <summary>Logits of one slot at the reporting rank, one row for each step that sampled it.</summary>
+    /// <summary>Logits of one slot at the reporting rank, one row for each step that it was in.</summary>
     public float[][] LogitsOf(int slot) =>
     [
         .. from step in Logits[ReportingRank]

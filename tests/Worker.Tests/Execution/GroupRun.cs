@@ -68,9 +68,9 @@ internal static class GroupRun
             using var device = new CpuDevice($"cpu:{rank}", threads: 1, poison: true);
             using var ops = new CpuOps(device);
             using var collective = size > 1
-                ? new SharedMemoryBackend().Join(blob, rank, size, device, RankThreads.Timeout)
+                ? (rank == 0 ? backend : new SharedMemoryBackend()).Join(blob, rank, size, device, RankThreads.Timeout)
                 : new SingleRankCollective(device);
-            body(new RankContext(rank, size, device, ops, collective), device);
+            body(new RankContext(rank, size, device, ops, new CpuSamplingOps(), collective), device);
         });
         if (failures.OfType<Exception>().ToList() is { Count: > 0 } thrown)
         {

@@ -42,7 +42,7 @@ internal sealed class StepScript
         Start(slot, tokens.Length, tokens, sample: true, sampling);
 
     /// <summary>Another chunk, or a token that is given instead of sampled.</summary>
-    public StepSequence Tokens(int slot, int[] tokens, bool sample = true) => Rows(slot, null, tokens, tokens.Length, sample);
+    public StepSequence Tokens(int slot, int[] tokens, bool sample) => Rows(slot, null, tokens, tokens.Length, sample);
 
     /// <summary>One row, whose token is the last sampled one.</summary>
     public StepSequence Continue(int slot) => Rows(slot, null, [], 1, sample: true);

@@ -1,0 +1,59 @@
+using TensorParallel.Protocol.Parallel;
+using TensorParallel.Worker.Collectives;
+using TensorParallel.Worker.Devices;
+using TensorParallel.Worker.Execution;
+using TensorParallel.Worker.Modules;
+using TensorParallel.Worker.Ops.Cpu;
+
+namespace TensorParallel.Worker.Session;
+
+/// <summary>Opens the rank's device, joins the collective, loads the model: the worker's composition root.</summary>
+internal sealed class RankModelLoader : IRankModelLoader
+{
+    /// <inheritdoc/>
+    public IRankModel Load(
+        RankLoad load, BootstrapExchange bootstrap, Action<long, long> progress, CancellationToken cancellationToken)
+    {
+        var owned = new Stack<IDisposable>();
+        try
+        {
+            var device = Own(OpenDevice(load.Plan.Ranks[load.Rank].Device, load.Threads));
+            var ops = Own(new CpuOps(device));
+            var collective = Own(Join(load, bootstrap, device));
+            var context = new RankContext(load.Rank, load.Plan.WorldSize, device, ops, collective);
+            var model = Own(WorkerModel.Load(
+                load.ModelFolder, load.Plan, context, told => progress(told.BytesDone, told.BytesTotal)));
+            return new RankModel(model, device, owned);
+        }
+        catch
+        {
+            RankModel.Free(owned);
+            throw;
+        }
+
+        T Own<T>(T item)
+            where T : IDisposable
+        {
+            owned.Push(item);
+            return item;
+        }
+    }
+
+    private static CpuDevice OpenDevice(string name, int threads) =>
+        DeviceKinds.Of(name) == DeviceKinds.Cpu
+            ? new CpuDevice(name, threads)
+            : throw new PlanException($"This worker cannot open the device {name}: it was built for processors (cpu:N) only.");
+
+    private static ICollective Join(RankLoad load, BootstrapExchange bootstrap, IDevice device)
+    {
+        var backend = CollectiveCatalog.Create(load.Collective);
+        using var _ = backend as IDisposable;
+        if (load.Rank == 0)
+        {
+            // An upper bound of what is ever sent: every tensor that a collective is given stands in some rank's workspace.
+            bootstrap.Publish(backend.CreateBootstrap(load.Plan.WorldSize, load.Plan.Ranks.Max(rank => rank.WorkspaceBytes)));
+        }
+
+        return backend.Join(bootstrap.Receive(), load.Rank, load.Plan.WorldSize, device, load.CollectiveTimeout);
+    }
+}

@@ -1,0 +1,94 @@
+using System.Diagnostics;
+using NJsonSchema;
+using TensorParallel.Coordinator.Planning;
+using TensorParallel.Protocol.Checkpoints;
+using TensorParallel.Protocol.Parallel;
+using TensorParallel.TestKit;
+using Xunit;
+
+namespace TensorParallel.Coordinator.Tests.Planning;
+
+/// <summary>
+/// Plans of public shapes as people see them, in <c>tests/Golden/plans</c>. After a change that is meant, set UPDATE_GOLDEN_PLANS=1,
+/// run, and read the difference before committing it.
+/// </summary>
+public sealed class GoldenPlanTests
+{
+    [Theory]
+    [InlineData("llama-3.1-8b", 1, false)]
+    [InlineData("llama-3.1-8b", 4, false)]
+    [InlineData("llama-3.1-8b", 3, true)]
+    [InlineData("llama-3.2-1b", 3, false)]
+    [InlineData("llama-3.2-1b", 2, true)]
+    [InlineData("llama-3.1-70b", 8, false)]
+    [InlineData("llama-3.1-70b", 65, false)]
+    public void PrintedPlans_AreTheGoldenOnes(string name, int ranks, bool deviceMap)
+    {
+        var request = PlanCases.OnCpus(PlanCases.Public(name), ranks) with { UseDeviceMap = deviceMap };
+        using var text = new StringWriter { NewLine = "\n" };
+
+        new PlanPrinter(PlanPrinter.Plain(text)).Print(name, request.Spec, Planner.Plan(request));
+
+        var actual = string.Join('\n', text.ToString().Split('\n').Select(line => line.TrimEnd()));
+        var path = Path.Combine(RepositoryPaths.Golden("plans"), $"{name}.{(deviceMap ? "device-map" : "tp")}{ranks}.txt");
+        if (Environment.GetEnvironmentVariable("UPDATE_GOLDEN_PLANS") == "1")
+        {
+            File.WriteAllText(path, actual);
+        }
+
+        Assert.All(actual.Split('\n'), line => Assert.True(line.Length <= 100, line));
+        Assert.Equal(File.ReadAllText(path), actual);
+    }
+
+    [Theory]
+    [InlineData("llama-3.1-8b", 16_060_522_496)]
+    [InlineData("llama-3.1-70b", 141_107_412_992)]
+    [InlineData("llama-3.2-1b", 2_471_628_800)]
+    public void WeightBytes_AreThoseOfTheWholeModel(string name, long bytes)
+    {
+        var request = PlanCases.OnCpus(PlanCases.Public(name), 1);
+
+        Assert.Equal(bytes, Planner.Plan(request).Ranks[0].WeightBytes);
+        Assert.Equal(2 * bytes, Planner.Plan(request with { DType = DType.F32 }).Ranks[0].WeightBytes);
+        Assert.Equal(bytes, Planner.Plan(request with { UseDeviceMap = true }).Ranks[0].WeightBytes);
+    }
+
+    [Fact]
+    public void CutWeights_AddUpToTheModel_PlusWhatIsHeldWhole()
+    {
+        var plan = Planner.Plan(PlanCases.OnCpus(PlanCases.Public("llama-3.1-8b"), 8));
+
+        // Each further rank holds one more copy of the embedding and of the 65 norms.
+        var whole = (128_256L * 4096 * 2) + (65 * 4096 * 2);
+        Assert.Equal(16_060_522_496 + (7 * whole), plan.Ranks.Sum(rank => rank.WeightBytes));
+    }
+
+    [Fact]
+    public async Task PlannedJson_ObeysTheSchema_AndReadsBack()
+    {
+        var schema = await JsonSchema.FromFileAsync(
+            Path.Combine(RepositoryPaths.Root, "src", "Protocol", "Parallel", "plan.schema.json"),
+            TestContext.Current.CancellationToken);
+        var request = PlanCases.OnCpus(PlanCases.Llama(tied: true, attentionBias: true), 3);
+        foreach (var plan in new[] { Planner.Plan(request), Planner.Plan(request with { UseDeviceMap = true, Devices = PlanDevice.Cpus(5) }) })
+        {
+            var json = PlanJson.Serialize(plan);
+
+            Assert.Empty(schema.Validate(json));
+            Assert.Equivalent(plan, PlanJson.Deserialize(json), strict: true);
+        }
+    }
+
+    [Fact]
+    public void SeventyBillionParameters_ArePlannedInUnderASecond()
+    {
+        var clock = Stopwatch.StartNew();
+
+        var plan = Planner.Plan(PlanCases.OnCpus(PlanCases.Public("llama-3.1-70b"), 8));
+        var json = PlanJson.Serialize(plan);
+
+        Assert.Equal(8 * 723, plan.Ranks.Sum(rank => rank.Tensors.Count));
+        Assert.True(json.Length > 100_000);
+        Assert.True(clock.Elapsed < TimeSpan.FromSeconds(1), $"It took {clock.Elapsed}.");
+    }
+}

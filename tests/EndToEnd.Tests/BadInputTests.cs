@@ -1,0 +1,80 @@
+using TensorParallel.TestKit;
+
+namespace TensorParallel.EndToEnd.Tests;
+
+/// <summary>Every mistake of a user: one clear sentence, exit code 2, nothing on standard output and nothing left running.</summary>
+public class BadInputTests
+{
+    public static TheoryData<string, string[]> CommandLines { get; } = new()
+    {
+        { "no such model folder", ["generate", "--prompt", "x", "--model", "/nowhere/at/all"] },
+        { "unknown-family", ["generate", "--prompt-ids", "1", "--model", "{unknown-architecture}"] },
+        { "model-00002-of-00003.safetensors", ["generate", "--prompt-ids", "1", "--model", "{truncated}"] },
+        { "model.safetensors", ["generate", "--prompt-ids", "1", "--model", "{corrupt}"] },
+        { "colwize", ["plan", "--tp-plan", """{"layers.*.mlp.up_proj": "colwize"}"""] },
+        { "layers.*.mlp.upproj", ["plan", "--tp-plan", """{"layers.*.mlp.upproj": "colwise"}"""] },
+        { "o_proj", ["plan", "--tp-plan", """{"layers.*.self_attn.o_proj": "rowwise"}"""] },
+        { "cuts nothing", ["plan", "--tp-plan", """{"layers.*.self_attn.q_proj": "replicate"}"""] },
+        { "2048", ["generate", "--prompt-ids", "{long}"] },
+        { "4096", ["generate", "--prompt-ids", "5,4096"] },
+        { "temperature", ["generate", "--prompt", "x", "--temperature", "-1"] },
+        { "top_p", ["generate", "--prompt", "x", "--top-p", "1.5"] },
+        { "--prompt", ["generate"] },
+        { "--no-such-option", ["generate", "--no-such-option"] },
+        { "exclude each other", ["plan", "--tp-plan", "auto", "--device-map"] },
+        { "--cpu-workers", ["plan", "--cpu-workers", "0"] },
+        { "float8", ["plan", "--dtype", "float8"] },
+        { "balanced", ["plan", "--device-map", "balanced"] },
+        { "GPU 7", ["generate", "--prompt", "x", "--gpus", "7"] },
+        { "--port", ["serve", "--port", "99999"] },
+    };
+
+    [Theory]
+    [MemberData(nameof(CommandLines))]
+    public async Task IsOneSentenceAndExitCodeTwo(string expected, string[] arguments)
+    {
+        using var folder = new TemporaryFolder();
+        var (exitCode, output, errors) = await CoordinatorProcess.RunAsync([.. arguments.Select(argument => Fill(argument, folder.Path))]);
+
+        Assert.True(exitCode == 2, $"exit code {exitCode}\n{output}\n{errors}");
+        Assert.Contains(expected, errors, StringComparison.Ordinal);
+        Assert.DoesNotContain("   at ", errors, StringComparison.Ordinal);
+        Assert.Equal("", output);
+    }
+
+    private static string Fill(string argument, string folder) => argument switch
+    {
+        "{unknown-architecture}" => Copy(folder, "config.json", text => text.Replace("\"llama\"", "\"unknown-family\"", StringComparison.Ordinal)),
+        "{truncated}" => Truncated(folder),
+        "{corrupt}" => Corrupt(folder),
+        "{long}" => string.Join(',', Enumerable.Repeat(5, 2048)),
+        _ => argument,
+    };
+
+    private static string Copy(string folder, string file, Func<string, string> change)
+    {
+        foreach (var source in Directory.EnumerateFiles(RepositoryPaths.Golden("llama")))
+        {
+            File.Copy(source, Path.Combine(folder, Path.GetFileName(source)));
+        }
+
+        var path = Path.Combine(folder, file);
+        File.WriteAllText(path, change(File.ReadAllText(path)));
+        return folder;
+    }
+
+    private static string Truncated(string folder)
+    {
+        Copy(folder, "config.json", text => text);
+        using var shard = File.OpenWrite(Path.Combine(folder, "model-00002-of-00003.safetensors"));
+        shard.SetLength(shard.Length - 10);
+        return folder;
+    }
+
+    private static string Corrupt(string folder)
+    {
+        File.Copy(Path.Combine(RepositoryPaths.Golden("llama_bias"), "config.json"), Path.Combine(folder, "config.json"));
+        File.WriteAllBytes(Path.Combine(folder, "model.safetensors"), [0x10, 0, 0, 0, 0, 0, 0, 0, .. "{\"not json at all"u8]);
+        return folder;
+    }
+}
