@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Globalization;
 using System.Runtime.InteropServices;
 using System.Text;
 using TensorParallel.TestKit;
@@ -143,7 +144,7 @@ internal sealed partial class CoordinatorProcess : IAsyncDisposable
         try
         {
             // "pid (name) state parent …": the name may hold blanks and brackets.
-            return int.Parse(File.ReadAllText($"/proc/{id}/stat").Split(')')[^1].Split(' ')[2]);
+            return int.Parse(File.ReadAllText($"/proc/{id}/stat").Split(')')[^1].Split(' ')[2], CultureInfo.InvariantCulture);
         }
         catch (IOException)
         {

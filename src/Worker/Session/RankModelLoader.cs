@@ -20,7 +20,7 @@ internal sealed class RankModelLoader : IRankModelLoader
             var device = Own(OpenDevice(load.Plan.Ranks[load.Rank].Device, load.Threads));
             var ops = Own(new CpuOps(device));
             var collective = Own(Join(load, bootstrap, device));
-            var context = new RankContext(load.Rank, load.Plan.WorldSize, device, ops, collective);
+            var context = new RankContext(load.Rank, load.Plan.WorldSize, device, ops, new CpuSamplingOps(), collective);
             var model = Own(WorkerModel.Load(
                 load.ModelFolder, load.Plan, context, told => progress(told.BytesDone, told.BytesTotal)));
             return new RankModel(model, device, owned);
