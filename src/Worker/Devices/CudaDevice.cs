@@ -12,9 +12,6 @@ internal sealed unsafe partial class CudaDevice : IDevice
     /// <summary>Set to 0, kernels start only when the one before has ended.</summary>
     internal const string EarlyLaunchVariable = "TP_CUDA_EARLY_LAUNCH";
 
-    [ThreadStatic]
-    private static nint s_current;
-
     private readonly int _handle;
     private readonly nint _context;
     private readonly CudaStaging _staging;
@@ -93,11 +90,7 @@ internal sealed unsafe partial class CudaDevice : IDevice
     public void MakeCurrent()
     {
         ObjectDisposedException.ThrowIf(_disposed, this);
-        if (s_current != _context)
-        {
-            Check(cuCtxSetCurrent(_context));
-            s_current = _context;
-        }
+        Check(cuCtxSetCurrent(_context));
     }
 
     public void Synchronize()
@@ -152,7 +145,6 @@ internal sealed unsafe partial class CudaDevice : IDevice
         _staging.Dispose();
         Check(cuStreamDestroy(Stream));
         _disposed = true;
-        s_current = 0;
         Check(cuCtxSetCurrent(0));
         Check(cuDevicePrimaryCtxRelease(_handle));
     }

@@ -6,6 +6,8 @@ namespace TensorParallel.Worker.Native;
 /// <summary>cuBLASLt: large matrix products. Shapes are column-major in its own words.</summary>
 internal static unsafe partial class CublasLt
 {
+    internal const int CUBLAS_STATUS_SUCCESS = 0;
+    internal const int CUBLAS_STATUS_NOT_SUPPORTED = 15;
     internal const int CUDA_R_32F = 0;
     internal const int CUDA_R_16F = 2;
     internal const int CUDA_R_16BF = 14;
@@ -28,7 +30,7 @@ internal static unsafe partial class CublasLt
     /// <summary>Throws a <see cref="NativeException"/> that quotes the call unless the status is success.</summary>
     internal static void Check(int status, [CallerArgumentExpression(nameof(status))] string? call = null)
     {
-        if (status != 0)
+        if (status != CUBLAS_STATUS_SUCCESS)
         {
             throw new NativeException(
                 $"{call} failed with {Marshal.PtrToStringUTF8((nint)cublasLtGetStatusName(status))} ({status}).", status);

@@ -37,6 +37,7 @@ internal static unsafe partial class CudaDriver
 
     private static string? Probe()
     {
+        NativeLibraries.UseResolver(); // initializers run before the static constructor
         if (NativeLibraries.UnavailableReason(Library) is { } missing)
         {
             return missing;

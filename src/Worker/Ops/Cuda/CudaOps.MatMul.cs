@@ -42,9 +42,9 @@ internal sealed partial class CudaOps
         {
             Gemv(x, weight, bias, output);
         }
-        else if (output.Rows > MaxGemvRows && x.DType == weight.DType && x.Columns > 0 && _products is not null)
+        else if (output.Rows > MaxGemvRows && x.DType == weight.DType && x.Columns > 0
+            && _products is not null && _products.TryMultiply(x, weight, output))
         {
-            _products.Multiply(x, weight, output);
             if (bias is { } added)
             {
                 AddBias(output, added);

@@ -14,7 +14,7 @@ internal sealed unsafe class MatrixProducts : IDisposable
 
     private readonly CudaDevice _device;
     private readonly DeviceBuffer _workspace;
-    private readonly Dictionary<Shape, Plan> _plans = [];
+    private readonly Dictionary<Shape, Plan?> _plans = [];
     private readonly nint _handle;
 
     public MatrixProducts(CudaDevice device)
@@ -27,8 +27,11 @@ internal sealed unsafe class MatrixProducts : IDisposable
         _workspace = device.Allocate(WorkspaceBytes, MemoryPurpose.Workspace);
     }
 
-    /// <summary>x: [T, K]; weight: [N, K] of the same dtype; output: [T, N] of that dtype or F32.</summary>
-    public void Multiply(Tensor x, Tensor weight, Tensor output)
+    /// <summary>
+    /// x: [T, K]; weight: [N, K] of the same dtype; output: [T, N] of that dtype or F32. False, and nothing done, if the library
+    /// knows no algorithm (rows at odd addresses).
+    /// </summary>
+    public bool TryMultiply(Tensor x, Tensor weight, Tensor output)
     {
         var shape = new Shape(
             x.DType, output.DType, x.Rows, weight.Rows, x.Columns, x.RowStride, weight.RowStride, output.RowStride,
@@ -39,6 +42,11 @@ internal sealed unsafe class MatrixProducts : IDisposable
             _plans[shape] = plan = MakePlan(shape);
         }
 
+        if (plan is null)
+        {
+            return false;
+        }
+
         // Column-major, a row-major [T, N] is an [N, T]: outputᵀ = (weightᵀ)ᵀ · xᵀ, so the weight is the transposed operand.
         var (one, zero) = (1f, 0f);
         var algorithm = plan.Algorithm;
@@ -47,6 +55,7 @@ internal sealed unsafe class MatrixProducts : IDisposable
             (void*)output.Address, plan.Output, (void*)output.Address, plan.Output, &algorithm, (void*)_workspace.Address,
             (nuint)WorkspaceBytes, _device.Stream);
         Check(status, $"cublasLtMatmul of {shape}");
+        return true;
     }
 
     public void Dispose()
@@ -54,10 +63,10 @@ internal sealed unsafe class MatrixProducts : IDisposable
         _device.MakeCurrent();
         foreach (var plan in _plans.Values)
         {
-            Check(cublasLtMatmulDescDestroy(plan.Operation));
-            Check(cublasLtMatrixLayoutDestroy(plan.Weight));
-            Check(cublasLtMatrixLayoutDestroy(plan.X));
-            Check(cublasLtMatrixLayoutDestroy(plan.Output));
+            if (plan is not null)
+            {
+                Destroy(plan);
+            }
         }
 
         Check(cublasLtDestroy(_handle));
@@ -78,7 +87,15 @@ internal sealed unsafe class MatrixProducts : IDisposable
     private static void SetAlignment(nint preference, int attribute, uint bytes) =>
         Check(cublasLtMatmulPreferenceSetAttribute(preference, attribute, &bytes, sizeof(uint)));
 
-    private Plan MakePlan(Shape shape)
+    private static void Destroy(Plan plan)
+    {
+        Check(cublasLtMatmulDescDestroy(plan.Operation));
+        Check(cublasLtMatrixLayoutDestroy(plan.Weight));
+        Check(cublasLtMatrixLayoutDestroy(plan.X));
+        Check(cublasLtMatrixLayoutDestroy(plan.Output));
+    }
+
+    private Plan? MakePlan(Shape shape)
     {
         nint operation, weight, x, output, preference;
         Check(cublasLtMatmulDescCreate(&operation, CUBLAS_COMPUTE_32F, CUDA_R_32F));
@@ -103,10 +120,19 @@ internal sealed unsafe class MatrixProducts : IDisposable
             int found;
             var status = cublasLtMatmulAlgoGetHeuristic(
                 _handle, operation, weight, x, output, output, preference, 1, &best, &found);
-            Check(status, $"cublasLtMatmulAlgoGetHeuristic for {shape}");
-            return found > 0
-                ? new Plan(operation, weight, x, output, best.algo)
-                : throw new Native.NativeException($"cuBLASLt knows no algorithm for {shape}.");
+            var plan = new Plan(operation, weight, x, output, best.algo);
+            if (status == CUBLAS_STATUS_SUCCESS && found > 0)
+            {
+                return plan;
+            }
+
+            Destroy(plan);
+            if (status != CUBLAS_STATUS_NOT_SUPPORTED)
+            {
+                Check(status, $"cublasLtMatmulAlgoGetHeuristic for {shape}");
+            }
+
+            return null;
         }
         finally
         {
