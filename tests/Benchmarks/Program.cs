@@ -1,13 +1,16 @@
 using TensorParallel.Benchmarks.Gpu;
+using TensorParallel.Benchmarks.Ops;
 
+// The first argument names the benchmark; the rest are its own.
 return args switch
 {
+    ["ops", .. var rest] => OpsBenchmark.Run(rest),
     ["gpu-ops", .. var rest] => GpuOpsCommand.Run(rest),
     _ => Usage(),
 };
 
 static int Usage()
 {
-    Console.Error.WriteLine("Usage: Benchmarks gpu-ops [copy|gemv|decode|rows|prefill|step ...]   (default: all of them)");
+    Console.Error.WriteLine("usage: dotnet run -c Release --project tests/Benchmarks -- ops|gpu-ops [section…]");
     return 2;
 }

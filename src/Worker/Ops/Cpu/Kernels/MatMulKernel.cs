@@ -23,7 +23,7 @@ internal static unsafe class MatMulKernel<TV, TE>
             // One group: each weight row is read once, from its first column to its last.
             for (var row = firstRow; row < endRow; row += 4)
             {
-                for (var column = 0; column < job.Columns; column += BlockColumns)
+                for (var column = 0; column == 0 || column < job.Columns; column += BlockColumns)
                 {
                     Tile(job, row, Math.Min(4, endRow - row), 0, column);
                 }
@@ -32,7 +32,7 @@ internal static unsafe class MatMulKernel<TV, TE>
             return;
         }
 
-        for (var column = 0; column < job.Columns; column += BlockColumns)
+        for (var column = 0; column == 0 || column < job.Columns; column += BlockColumns)
         {
             for (var token = 0; token < job.Tokens; token += TokenPacking<TV>.GroupRows(job.Tokens - token))
             {
