@@ -17,7 +17,7 @@ run_tests() { # folder
     mkdir -p "$1"
     local classes=(CudaOpsBFloat16 CudaOpsFloat16 CudaOpsFloat32 CudaOpsUnaligned Gemv CudaDevice) class pids=()
     for class in "${classes[@]}"; do
-        timeout 240 "$run" Worker.Gpu.Tests --filter-class "*.${class}*Tests" >"$1/$class.log" 2>&1 &
+        timeout 150 "$run" Worker.Gpu.Tests --filter-class "*.$class*" >"$1/$class.log" 2>&1 &
         pids+=($!)
     done
     local status=0
@@ -32,7 +32,7 @@ if [ $tests -ne 0 ]; then
 fi
 tests_took=$((SECONDS - started))
 
-timeout 200 "$run" Benchmarks gpu-ops "$@" >"$logs/gpu-ops.txt" 2>&1
+timeout 180 "$run" Benchmarks gpu-ops "$@" >"$logs/gpu-ops.txt" 2>&1
 bench=$?
 if [ $bench -eq 0 ] && [ $# -eq 0 ]; then
     TP_CUDA_EARLY_LAUNCH=0 timeout 60 "$run" Benchmarks gpu-ops step >"$logs/step-no-early-launch.txt" 2>&1
