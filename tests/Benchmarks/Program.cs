@@ -1,16 +1,30 @@
+using TensorParallel.Benchmarks.Collectives;
 using TensorParallel.Benchmarks.Gpu;
+using TensorParallel.Benchmarks.Models;
 using TensorParallel.Benchmarks.Ops;
+using TensorParallel.Benchmarks.Sampling;
 
 // The first argument names the benchmark; the rest are its own.
 return args switch
 {
     ["ops", .. var rest] => OpsBenchmark.Run(rest),
     ["gpu-ops", .. var rest] => GpuOpsCommand.Run(rest),
+    ["allreduce", .. var rest] => AllReduceBenchmark.Run(rest),
+    ["sampling", .. var rest] => SamplingBenchmark.Run(rest),
+    ["model", .. var rest] => await ModelBenchmark.RunAsync(rest),
     _ => Usage(),
 };
 
 static int Usage()
 {
-    Console.Error.WriteLine("usage: dotnet run -c Release --project tests/Benchmarks -- ops|gpu-ops [section…]");
+    Console.Error.WriteLine(
+        """
+        usage: dotnet run -c Release --project tests/Benchmarks -- BENCHMARK
+          ops [section…]         CPU operations beside the machine's rates
+          gpu-ops [section…]     the same on an NVIDIA GPU
+          allreduce              shared-memory all-reduce between two ranks
+          sampling               one draw from a large vocabulary
+          model demo|1b [1,2]    prefill and decode through coordinator and workers, by number of workers
+        """);
     return 2;
 }

@@ -29,7 +29,7 @@ public class GenerateCommandTests
         var root = json.RootElement;
         Assert.Equal([0, 1493, 331, 263, 1594], root.GetProperty("prompt_ids").EnumerateArray().Select(id => id.GetInt32()));
         Assert.Equal(8, root.GetProperty("token_ids").GetArrayLength());
-        Assert.Equal(" in the world, and a man", root.GetProperty("text").GetString());
+        Assert.Equal(" in the world, and a man who", root.GetProperty("text").GetString());
         Assert.Equal("length", root.GetProperty("finish_reason").GetString());
         Assert.Equal("tensor_parallel", root.GetProperty("plan").GetProperty("mode").GetString());
         Assert.Equal(1, root.GetProperty("plan").GetProperty("world_size").GetInt32());

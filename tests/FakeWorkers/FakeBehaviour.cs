@@ -1,6 +1,8 @@
 namespace TensorParallel.FakeWorkers;
 
-/// <summary>What a fake worker does wrong. It travels as the load command's model folder: "StepHang@1" is rank 1 hanging.</summary>
+/// <summary>
+/// What a fake worker does wrong. It travels as the load command's model folder: "StepHang@1" is rank 1 hanging.
+/// </summary>
 internal enum FakeBehaviour
 {
     /// <summary>Nothing.</summary>
@@ -12,7 +14,9 @@ internal enum FakeBehaviour
     /// <summary>Loading throws.</summary>
     LoadThrow,
 
-    /// <summary>Loading writes a line that is no log line to the error output and ends the process with code 3.</summary>
+    /// <summary>
+    /// Loading writes a line that is no log line to the error output and ends the process with code 3.
+    /// </summary>
     LoadExit,
 
     /// <summary>A step never ends, and its thread is busy.</summary>

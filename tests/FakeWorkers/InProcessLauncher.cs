@@ -15,7 +15,8 @@ internal sealed class InProcessLauncher : IWorkerLauncher
 
     public IWorkerProcess Start(WorkerLaunch launch)
     {
-        var session = new Session(WorkerAddress.TryParse(launch.Address)!, new WorkerIdentity(launch.Rank, WrongSecret ?? launch.Secret));
+        var identity = new WorkerIdentity(launch.Rank, WrongSecret ?? launch.Secret);
+        var session = new Session(WorkerAddress.TryParse(launch.Address)!, identity);
         Sessions.Add(session);
         return session;
     }
@@ -30,7 +31,8 @@ internal sealed class InProcessLauncher : IWorkerLauncher
         {
             SocketPath = address.SocketPath;
             _link = CoordinatorLink.Dial(address);
-            Ended = new WorkerSession(_link, identity, new FakeRankModelLoader(), NullLogger<WorkerSession>.Instance).RunAsync();
+            var logger = NullLogger<WorkerSession>.Instance;
+            Ended = new WorkerSession(_link, identity, new FakeRankModelLoader(), logger).RunAsync();
             Exited = ExitAsync();
         }
 

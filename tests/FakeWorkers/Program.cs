@@ -2,15 +2,16 @@ using Microsoft.Extensions.Logging.Abstractions;
 using TensorParallel.Coordinator.Launching;
 using TensorParallel.Coordinator.Workers;
 using TensorParallel.FakeWorkers;
+using TensorParallel.Protocol.Wire;
 using TensorParallel.Worker.Cli;
 
-// A worker program without a model, for tests of processes. "hold SCRIPT" is a coordinator instead: it starts two workers of this
-// very program, prints "ready" and waits to be killed.
+// A worker program without a model, for tests of processes. "hold SCRIPT" is a coordinator instead: it starts two
+// workers of this very program, prints "ready" and waits to be killed.
 if (args is not ["hold", var script])
 {
     if (Environment.GetEnvironmentVariable("FAKE_WORKERS_NO_DEATH_SIGNAL") is not null)
     {
-        Environment.SetEnvironmentVariable(WorkerCommandLine.ParentVariable, null);
+        Environment.SetEnvironmentVariable(WorkerEnvironment.Parent, null);
     }
 
     return await WorkerCommandLine.RunAsync(args, new FakeRankModelLoader());

@@ -9,14 +9,16 @@ internal static class ApiListeners
     private const int MaxStreamsPerConnection = 1000;
 
     /// <summary>
-    /// Listens on two ports: without TLS nothing negotiates the protocol, and Kestrel takes a port that offers both for HTTP/1.
+    /// Listens on two ports: without TLS nothing negotiates the protocol, and Kestrel takes a port that offers both for
+    /// HTTP/1.
     /// </summary>
     public static void Configure(KestrelServerOptions server, ApiListenOptions listen)
     {
         server.AddServerHeader = false;
         server.Limits.Http2.MaxStreamsPerConnection = MaxStreamsPerConnection;
 
-        // A reader that pauses, or a stream that waits for its first token, is no attack; a vanished peer is found by pings.
+        // A reader that pauses, or a stream that waits for its first token, is no attack; a vanished peer is found by
+        // pings.
         server.Limits.MinResponseDataRate = null;
         server.Limits.MinRequestBodyDataRate = null;
         server.Limits.Http2.KeepAlivePingDelay = TimeSpan.FromSeconds(30);

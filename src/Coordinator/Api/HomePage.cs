@@ -10,12 +10,16 @@ internal static class HomePage
     public static string Text(ServedModel model, string host)
     {
         var (name, spec, plan, _) = model.Info;
-        var input = model.Tokenizer is null ? """{"prompt_ids": {"ids": [1, 2]}}""" : """{"prompt": "In the beginning"}""";
+        var input = model.Tokenizer is null
+            ? """{"prompt_ids": {"ids": [1, 2]}}"""
+            : """{"prompt": "In the beginning"}""";
+        var mode = PlanModeNames.NameOf(plan.Mode);
         return $"""
-            {name} ({spec.ModelType}), served by {plan.WorldSize} worker(s), {PlanModeNames.NameOf(plan.Mode)}: {model.Engine.State}.
+            {name} ({spec.ModelType}), {mode} on {plan.WorldSize} worker(s): {model.Engine.State}.
 
-            gRPC service tensorparallel.v1.Inference on the HTTP/2 port: Generate (streams), Tokenize, Detokenize, GetModelInfo,
-            GetStats. Reflection and grpc.health.v1.Health are there too. For example, with the HTTP/2 port on 50051:
+            gRPC service tensorparallel.v1.Inference on the HTTP/2 port: Generate (streams), Tokenize, Detokenize,
+            GetModelInfo, GetStats. Reflection and grpc.health.v1.Health are there too. For example, with the HTTP/2
+            port on 50051:
 
               grpcurl -plaintext -d '{input}' localhost:50051 tensorparallel.v1.Inference/Generate
 

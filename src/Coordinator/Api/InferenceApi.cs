@@ -22,6 +22,9 @@ internal static class InferenceApi
             }
         }).AddCheck<EngineHealthCheck>("engine");
         services.AddHostedService<HealthNotifier>();
+
+        // It reports a server that is still starting as an error; the engine itself logs what is one.
+        services.AddLogging(logging => logging.AddFilter("Microsoft.Extensions.Diagnostics.HealthChecks", LogLevel.None));
         return services;
     }
 
@@ -31,9 +34,11 @@ internal static class InferenceApi
         endpoints.MapGrpcService<InferenceService>();
         endpoints.MapGrpcHealthChecksService();
         endpoints.MapGrpcReflectionService();
-        endpoints.MapGet("/", (HttpContext http, ServedModel model) => HomePage.Text(model, http.Request.Host.ToString()));
-        endpoints.MapGet("/health", (ServedModel model) => Results.Text(
-            $"{model.Engine.State}\n",
-            statusCode: model.Engine.State == EngineState.Ready ? StatusCodes.Status200OK : StatusCodes.Status503ServiceUnavailable));
+        endpoints.MapGet("/", (HttpContext http, ServedModel model) => HomePage.Text(model, $"{http.Request.Host}"));
+        endpoints.MapGet("/health", (ServedModel model) => Health(model.Engine.State));
     }
+
+    private static IResult Health(EngineState state) => Results.Text(
+        $"{state}\n",
+        statusCode: state == EngineState.Ready ? StatusCodes.Status200OK : StatusCodes.Status503ServiceUnavailable);
 }

@@ -119,7 +119,7 @@ internal sealed class CompareCommand
     {
         await Console.Error.WriteLineAsync(
             $"coordinator: {PlanModeNames.NameOf(model.Plan.Mode)} on {model.Plan.WorldSize} workers …");
-        var progress = LoadProgressBar.OnStandardError();
+        var progress = LoadProgressBar.OnStandardError(model.Plan.WorldSize);
         var measurement = await ModeRun.MeasureAsync(
             model, arguments, requests, repetitions, progress, loggers, cancellationToken);
         progress.Close();

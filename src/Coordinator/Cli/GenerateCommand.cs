@@ -38,7 +38,7 @@ internal sealed class GenerateCommand
         var model = await PreparedModel.PrepareAsync(arguments, PreparationScope.Run, cancellationToken);
         var request = model.Requests.Create(prompts.Single(), _sampling.Read(result));
         using var loggers = CoordinatorLogging.Create(_model.ReadLogLevel(result));
-        var progress = LoadProgressBar.OnStandardError();
+        var progress = LoadProgressBar.OnStandardError(model.Plan.WorldSize);
         await using var host = ModelHost.Create(model, arguments, progress, loggers);
         var clock = Stopwatch.StartNew();
         await host.StartAsync(cancellationToken);
@@ -71,19 +71,19 @@ internal sealed class GenerateCommand
 
     private static GenerateReport Report(
         PreparedModel model, GenerateRequest request, GenerateOutput output, double loadSeconds) => new()
-    {
-        PromptIds = request.PromptIds,
-        TokenIds = [.. output.Tokens.Select(token => token.TokenId)],
-        Text = output.Text,
-        FinishReason = GenerateReport.Word(output.Finished!.Reason),
-        Seed = request.Sampling.Temperature > 0 ? request.Sampling.Seed : null,
-        Plan = JsonNode.Parse(PlanJson.Serialize(model.Plan))!,
-        Timings = new GenerateReportTimings(
+        {
+            PromptIds = request.PromptIds,
+            TokenIds = [.. output.Tokens.Select(token => token.TokenId)],
+            Text = output.Text,
+            FinishReason = GenerateReport.Word(output.Finished!.Reason),
+            Seed = request.Sampling.Temperature > 0 ? request.Sampling.Seed : null,
+            Plan = JsonNode.Parse(PlanJson.Serialize(model.Plan))!,
+            Timings = new GenerateReportTimings(
             loadSeconds,
             output.Finished.Timings.TimeToFirstToken.TotalMilliseconds,
             output.Finished.Timings.DecodeTokensPerSecond),
-        LogProbs = request.Sampling.LogProbs > 0 ? [.. output.Tokens.Select(LogProbs)] : null,
-    };
+            LogProbs = request.Sampling.LogProbs > 0 ? [.. output.Tokens.Select(LogProbs)] : null,
+        };
 
     private static GenerateReportLogProbs LogProbs(SampledToken token) => new(
         token.TokenId,

@@ -7,7 +7,10 @@ namespace TensorParallel.Coordinator.Cli;
 /// Shows loading on standard error: one line that is redrawn in a terminal, a line at every quarter elsewhere. Thread-safe: every rank
 /// reports from a thread of its own.
 /// </summary>
-internal sealed class LoadProgressBar(TextWriter output, bool isTerminal) : IProgress<LoadProgress>
+/// <param name="output">Where.</param>
+/// <param name="isTerminal">Whether a line can be redrawn.</param>
+/// <param name="workers">Ranks that load; nothing is shown before all have said how much they will read.</param>
+internal sealed class LoadProgressBar(TextWriter output, bool isTerminal, int workers) : IProgress<LoadProgress>
 {
     private const int Width = 32;
 
@@ -17,7 +20,7 @@ internal sealed class LoadProgressBar(TextWriter output, bool isTerminal) : IPro
     private int _lastStep = -1;
 
     /// <summary>The bar of this process's standard error.</summary>
-    public static LoadProgressBar OnStandardError() => new(Console.Error, !Console.IsErrorRedirected);
+    public static LoadProgressBar OnStandardError(int workers) => new(Console.Error, !Console.IsErrorRedirected, workers);
 
     /// <inheritdoc/>
     public void Report(LoadProgress value)
@@ -25,6 +28,11 @@ internal sealed class LoadProgressBar(TextWriter output, bool isTerminal) : IPro
         lock (_gate)
         {
             _ranks[value.Rank] = value;
+            if (_ranks.Count < workers)
+            {
+                return;
+            }
+
             var done = _ranks.Values.Sum(rank => rank.BytesDone);
             var total = _ranks.Values.Sum(rank => rank.BytesTotal);
             var part = total == 0 ? 1 : (double)done / total;
@@ -55,7 +63,7 @@ internal sealed class LoadProgressBar(TextWriter output, bool isTerminal) : IPro
         var seconds = TimeProvider.System.GetElapsedTime(_started).TotalSeconds;
         var text = string.Create(
             CultureInfo.InvariantCulture,
-            $"{part * 100,3:F0} %  {done / 1e6:F0} of {total / 1e6:F0} MB on {_ranks.Count} workers, {seconds:F1} s");
+            $"{part * 100,3:F0} %  {done / 1e6:F0} of {total / 1e6:F0} MB on {workers} worker{(workers == 1 ? "" : "s")}, {seconds:F1} s");
         if (isTerminal)
         {
             var filled = (int)(part * Width);

@@ -6,6 +6,8 @@ namespace TensorParallel.Coordinator.Cli;
 /// <summary>The options that choose a model and spread it; the same on every command.</summary>
 internal sealed class ModelOptions
 {
+    private const string FitStrategy = "fit";
+
     private readonly Option<string?> _model = new("--model", "-m")
     {
         Description = "Model folder as Hugging Face lays it out (for plan also a bare config.json). Default: the demo model.",
@@ -104,10 +106,15 @@ internal sealed class ModelOptions
     /// <exception cref="UsageException">A list or number cannot be read, or options exclude each other.</exception>
     public ModelArguments Read(ParseResult result)
     {
-        var deviceMap = result.GetResult(_deviceMap) is null ? null : result.GetValue(_deviceMap) ?? "fit";
+        var deviceMap = result.GetResult(_deviceMap) is null ? null : result.GetValue(_deviceMap) ?? FitStrategy;
         if (deviceMap is not null && result.GetValue(_tpPlan) is not null)
         {
             throw new UsageException("--tp-plan and --device-map exclude each other: give one of them.");
+        }
+
+        if (deviceMap is not null and not FitStrategy)
+        {
+            throw new UsageException($"--device-map is \"{deviceMap}\": give {FitStrategy}, or no value, which means the same.");
         }
 
         var gpus = result.GetValue(_gpus) is { } list ? IntegerList.Parse("--gpus", list) : null;

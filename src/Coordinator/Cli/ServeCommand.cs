@@ -69,7 +69,7 @@ internal sealed class ServeCommand
         var logLevel = _model.ReadLogLevel(result, whenNotGiven: LogLevel.Information);
         var model = await PreparedModel.PrepareAsync(arguments, PreparationScope.Run, signals.Stopping);
         using var loggers = CoordinatorLogging.Create(logLevel);
-        var progress = LoadProgressBar.OnStandardError();
+        var progress = LoadProgressBar.OnStandardError(model.Plan.WorldSize);
         await using var host = ModelHost.Create(model, arguments, progress, loggers);
         var failed = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         host.Engine.StateChanged += state =>

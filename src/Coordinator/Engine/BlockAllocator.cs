@@ -1,8 +1,8 @@
 namespace TensorParallel.Coordinator.Engine;
 
 /// <summary>
-/// Reference counts of the KV blocks 0 … <see cref="Count"/> − 1, which exist on every rank. A block is free while nobody holds
-/// it. Used by the engine loop only.
+/// Reference counts of the KV blocks 0 … <see cref="Count"/> − 1, which exist on every rank. A block is free while
+/// nobody holds it. Used by the engine loop only.
 /// </summary>
 internal sealed class BlockAllocator
 {
@@ -22,12 +22,15 @@ internal sealed class BlockAllocator
     /// <summary>Blocks nobody holds.</summary>
     public int FreeCount => _free.Count;
 
-    /// <summary>Takes a free block with one reference. Throws when there is none: admission has to prevent that.</summary>
+    /// <summary>
+    /// Takes a free block with one reference. Throws when there is none: admission has to prevent that.
+    /// </summary>
     public int Allocate()
     {
         if (!_free.TryPop(out var block))
         {
-            throw new InvalidOperationException($"All {Count} KV blocks are in use: more were allocated than admission promised.");
+            throw new InvalidOperationException(
+                $"All {Count} KV blocks are in use: more were allocated than admission promised.");
         }
 
         _references[block] = 1;

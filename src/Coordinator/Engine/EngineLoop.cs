@@ -4,8 +4,8 @@ using TensorParallel.Coordinator.Workers;
 namespace TensorParallel.Coordinator.Engine;
 
 /// <summary>
-/// The single owner of scheduler, sequences and worker group. Everything that happens reaches it as an action through one inbox,
-/// so nothing here locks; after each batch of actions it sends the steps that have become possible.
+/// The single owner of scheduler, sequences and worker group. Everything that happens reaches it as an action through
+/// one inbox, so nothing here locks; after each batch of actions it sends the steps that have become possible.
 /// </summary>
 /// <param name="waiting">Requests that wait; places are reserved before <see cref="Enqueue"/>.</param>
 /// <param name="starter">Replaces lost groups.</param>
@@ -59,8 +59,8 @@ internal sealed partial class EngineLoop(
     public void End(Sequence sequence) => Post(() => OnEnd(sequence));
 
     /// <summary>
-    /// The first group is there; completes once steps can run. False when the loop has stopped: the group is still the caller's.
-    /// Thread-safe.
+    /// The first group is there; completes once steps can run. False when the loop has stopped: the group is still the
+    /// caller's. Thread-safe.
     /// </summary>
     public async Task<bool> AttachAsync(IWorkerGroup group)
     {
@@ -78,7 +78,9 @@ internal sealed partial class EngineLoop(
         return posted;
     }
 
-    /// <summary>There is no group to be had: every request, now and later, fails with the reason. Thread-safe.</summary>
+    /// <summary>
+    /// There is no group to be had: every request, now and later, fails with the reason. Thread-safe.
+    /// </summary>
     public void Fail(EngineUnavailableException reason) => Post(() => OnFail(reason));
 
     /// <summary>Refuses new requests from now on and finishes the accepted ones. Thread-safe.</summary>
@@ -273,7 +275,8 @@ internal sealed partial class EngineLoop(
     private void SetState(EngineState state)
     {
         // Draining and Failed are not left by a group that comes or goes.
-        var isLasting = _state is EngineState.Draining or EngineState.Failed && state is EngineState.Ready or EngineState.Restarting;
+        var isLasting = _state is EngineState.Draining or EngineState.Failed
+            && state is EngineState.Ready or EngineState.Restarting;
         if (state == _state || isLasting || (_state, state) == (EngineState.Failed, EngineState.Draining))
         {
             return;
@@ -281,7 +284,15 @@ internal sealed partial class EngineLoop(
 
         _state = state;
         PublishStatistics();
-        stateChanged(state);
+        try
+        {
+            stateChanged(state);
+        }
+        catch (Exception exception)
+        {
+            // A listener's fault must not take the requests with it.
+            Log.ListenerFault(logger, state, exception);
+        }
     }
 
     private void PublishStatistics()
@@ -297,7 +308,8 @@ internal sealed partial class EngineLoop(
 
     private static partial class Log
     {
-        [LoggerMessage(LogLevel.Error, "The worker group was lost (rank {Rank}); running requests fail, waiting ones are kept.")]
+        [LoggerMessage(
+            LogLevel.Error, "The worker group was lost (rank {Rank}); running requests fail, waiting ones are kept.")]
         public static partial void GroupLost(ILogger logger, int rank, Exception exception);
 
         [LoggerMessage(LogLevel.Information, "The worker group was started again (restart {Restart}).")]
@@ -308,6 +320,9 @@ internal sealed partial class EngineLoop(
 
         [LoggerMessage(LogLevel.Critical, "No request can be served any more: {Reason}")]
         public static partial void Failed(ILogger logger, string reason);
+
+        [LoggerMessage(LogLevel.Error, "A listener failed on the engine's change to {State}.")]
+        public static partial void ListenerFault(ILogger logger, EngineState state, Exception exception);
 
         [LoggerMessage(LogLevel.Critical, "The engine loop failed.")]
         public static partial void EngineFault(ILogger logger, Exception exception);

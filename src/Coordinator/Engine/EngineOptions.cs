@@ -6,12 +6,14 @@ internal sealed record EngineOptions
     /// <summary>Most requests that wait for a slot; one more is refused as busy.</summary>
     public int MaxWaiting { get; init; } = 1024;
 
-    /// <summary>Starts tried in a row after a loss, without a completed step between them, before the engine gives up.</summary>
+    /// <summary>
+    /// Starts tried in a row after a loss, without a completed step between them, before the engine gives up.
+    /// </summary>
     public int RestartAttempts { get; init; } = 5;
 
     /// <summary>
-    /// Pause before the second start in a row; it doubles from then on up to <see cref="LongestRestartPause"/>, and the first start
-    /// follows the loss at once. Example: 0, 1, 2, 4, 8 s.
+    /// Pause before the second start in a row; it doubles from then on up to <see cref="LongestRestartPause"/>, and the
+    /// first start follows the loss at once. Example: 0, 1, 2, 4, 8 s.
     /// </summary>
     public TimeSpan RestartPause { get; init; } = TimeSpan.FromSeconds(1);
 

@@ -1,8 +1,8 @@
 namespace TensorParallel.Coordinator.Engine;
 
 /// <summary>
-/// How to generate, as the caller gave it and unchecked; null is "not given". <see cref="GenerateRequestFactory"/> checks the
-/// values and fills in what is missing.
+/// How to generate, as the caller gave it and unchecked; null is "not given". <see cref="GenerateRequestFactory"/>
+/// checks the values and fills in what is missing.
 /// </summary>
 internal sealed record GenerateOptions
 {

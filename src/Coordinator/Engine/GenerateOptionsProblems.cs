@@ -19,12 +19,14 @@ internal static class GenerateOptionsProblems
     {
         yield return Unless(
             options.MaxNewTokens is null or >= 1, $"max_new_tokens is {options.MaxNewTokens}, but must be at least 1.");
-        yield return Unless(options.MinNewTokens >= 0, $"min_new_tokens is {options.MinNewTokens}, but must not be negative.");
+        yield return Unless(
+            options.MinNewTokens >= 0, $"min_new_tokens is {options.MinNewTokens}, but must not be negative.");
         yield return Unless(
             options.MaxNewTokens is null or < 1 || options.MinNewTokens <= options.MaxNewTokens,
             $"min_new_tokens is {options.MinNewTokens}, but max_new_tokens is only {options.MaxNewTokens}.");
         yield return Unless(
-            options.LogProbs is >= 0 and <= MostLogProbs, $"logprobs is {options.LogProbs}, but must be from 0 to {MostLogProbs}.");
+            options.LogProbs is >= 0 and <= MostLogProbs,
+            $"logprobs is {options.LogProbs}, but must be from 0 to {MostLogProbs}.");
     }
 
     private static IEnumerable<string?> Filters(GenerateOptions options)
@@ -35,7 +37,8 @@ internal static class GenerateOptionsProblems
             $"temperature is {Text(options.Temperature)}, but must be a finite number of at least 0.");
         yield return Unless(options.TopK >= 0, $"top_k is {options.TopK}, but must not be negative (0 keeps all).");
         yield return Unless(
-            options.TopP is null or (> 0 and <= 1), $"top_p is {Text(options.TopP)}, but must be above 0 and at most 1.");
+            options.TopP is null or (> 0 and <= 1),
+            $"top_p is {Text(options.TopP)}, but must be above 0 and at most 1.");
         yield return Unless(
             options.MinP is >= 0 and < 1, $"min_p is {Text(options.MinP)}, but must be at least 0 and below 1.");
     }
@@ -44,7 +47,7 @@ internal static class GenerateOptionsProblems
     {
         yield return Unless(
             options.RepetitionPenalty is null or (> 0 and < float.PositiveInfinity),
-            $"repetition_penalty is {Text(options.RepetitionPenalty)}, but must be a finite number above 0 (1 is none).");
+            $"repetition_penalty is {Text(options.RepetitionPenalty)}, but must be finite and above 0 (1 is none).");
         yield return Unless(
             float.IsFinite(options.PresencePenalty),
             $"presence_penalty is {Text(options.PresencePenalty)}, but must be a finite number.");
@@ -56,8 +59,10 @@ internal static class GenerateOptionsProblems
     private static IEnumerable<string?> Stops(GenerateOptions options)
     {
         yield return Unless(
-            options.Stop.Count <= MostStopStrings, $"There are {options.Stop.Count} stop strings, but at most {MostStopStrings} may be given.");
-        yield return Unless(!options.Stop.Contains(string.Empty), "A stop string is empty: it would end every text before it begins.");
+            options.Stop.Count <= MostStopStrings,
+            $"There are {options.Stop.Count} stop strings, but at most {MostStopStrings} may be given.");
+        yield return Unless(
+            !options.Stop.Contains(string.Empty), "A stop string is empty: it would end every text before it begins.");
     }
 
     private static string? Unless(bool holds, string problem) => holds ? null : problem;

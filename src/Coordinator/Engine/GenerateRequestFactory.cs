@@ -4,8 +4,8 @@ using TensorParallel.Protocol.Generation;
 namespace TensorParallel.Coordinator.Engine;
 
 /// <summary>
-/// Makes requests for one model: tokenises, checks everything, fills in defaults. The one place where a request is judged, whoever
-/// sends it. Thread-safe.
+/// Makes requests for one model: tokenises, checks everything, fills in defaults. The one place where a request is
+/// judged, whoever sends it. Thread-safe.
 /// </summary>
 /// <param name="tokenizer">Null: prompts must be ids, and stop strings are refused.</param>
 /// <param name="vocabularySize">Ids are below this.</param>
@@ -35,7 +35,8 @@ internal sealed class GenerateRequestFactory(
         var ids = prompt.Ids ?? tokenizer?.Encode(prompt.Text!);
         if (ids is null)
         {
-            problems.Add("A text prompt needs a tokenizer, and the model folder has no tokenizer.json: give the prompt as token ids.");
+            problems.Add(
+                "A text prompt needs a tokenizer, and the model folder has no tokenizer.json: give the prompt as ids.");
             return [];
         }
 
@@ -46,7 +47,8 @@ internal sealed class GenerateRequestFactory(
         else if (ids.Count >= maxContextTokens)
         {
             problems.Add(
-                $"The prompt has {ids.Count} tokens, but the context holds {maxContextTokens} and at least one is needed for the answer.");
+                $"The prompt has {ids.Count} tokens, but the context holds {maxContextTokens}, and the answer needs at "
+                + "least one of them.");
         }
 
         CheckIds("A prompt id", ids, problems);
@@ -79,7 +81,8 @@ internal sealed class GenerateRequestFactory(
             MinNewTokens = options.MinNewTokens,
             EosTokenIds = options.IgnoreEos ? [] : [.. eosTokenIds.Union(options.EosTokenIds)],
         };
-        var maxNewTokens = Math.Min(options.MaxNewTokens ?? Math.Max(DefaultMaxNewTokens, options.MinNewTokens), maxContextTokens - promptIds.Count);
+        var asked = options.MaxNewTokens ?? Math.Max(DefaultMaxNewTokens, options.MinNewTokens);
+        var maxNewTokens = Math.Min(asked, maxContextTokens - promptIds.Count);
         return new GenerateRequest([.. promptIds], maxNewTokens, sampling, [.. options.Stop]);
     }
 }

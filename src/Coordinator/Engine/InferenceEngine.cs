@@ -6,8 +6,8 @@ using TensorParallel.Protocol.Generation;
 namespace TensorParallel.Coordinator.Engine;
 
 /// <summary>
-/// Generates text with one worker group: many requests at a time, batched step by step. All members are thread-safe. Detokenising
-/// and stop strings run on the caller's side; scheduling runs in the <see cref="EngineLoop"/>.
+/// Generates text with one worker group: many requests at a time, batched step by step. All members are thread-safe.
+/// Detokenising and stop strings run on the caller's side; scheduling runs in the <see cref="EngineLoop"/>.
 /// </summary>
 internal sealed class InferenceEngine : IAsyncDisposable
 {
@@ -50,8 +50,8 @@ internal sealed class InferenceEngine : IAsyncDisposable
     public EngineStatistics Statistics => _loop.Statistics;
 
     /// <summary>
-    /// Starts the workers and returns when requests are computed; requests sent before that wait. Called once. Throws what the
-    /// factory threw; the engine has then failed.
+    /// Starts the workers and returns when requests are computed; requests sent before that wait. Called once. Throws
+    /// what the factory threw; the engine has then failed.
     /// </summary>
     public async Task StartAsync(CancellationToken cancellationToken)
     {
@@ -75,8 +75,8 @@ internal sealed class InferenceEngine : IAsyncDisposable
     }
 
     /// <summary>
-    /// Runs one request: its tokens in order, then <see cref="GenerateEvent.Finished"/>. Ending the enumeration early, or
-    /// cancelling it, ends the computation. Throws, at the first or a later move: <see cref="RequestException"/>,
+    /// Runs one request: its tokens in order, then <see cref="GenerateEvent.Finished"/>. Ending the enumeration early,
+    /// or cancelling it, ends the computation. Throws, at the first or a later move: <see cref="RequestException"/>,
     /// <see cref="EngineBusyException"/>, <see cref="EngineUnavailableException"/>, <see cref="WorkerLostException"/>.
     /// </summary>
     public async IAsyncEnumerable<GenerateEvent> GenerateAsync(

@@ -3,9 +3,9 @@ using TensorParallel.Protocol.Generation;
 namespace TensorParallel.Coordinator.Engine;
 
 /// <summary>
-/// Continuous batching for one worker group: every step continues all decoding sequences and fills the rest with prompt chunks of
-/// arriving ones, oldest first. A sequence is admitted only when the blocks it can need at most are free and promised to nobody
-/// else, so an admitted sequence always finishes. Used by the engine loop only.
+/// Continuous batching for one worker group: every step continues all decoding sequences and fills the rest with prompt
+/// chunks of arriving ones, oldest first. A sequence is admitted only when the blocks it can need at most are free and
+/// promised to nobody else, so an admitted sequence always finishes. Used by the engine loop only.
 /// </summary>
 internal sealed class Scheduler
 {
@@ -25,7 +25,8 @@ internal sealed class Scheduler
         _waiting = waiting;
         _blocks = new BlockAllocator(limits.KvBlocks);
 
-        // With a row for every slot, decoding sequences never crowd out a prompt: it holds a slot that does not decode yet.
+        // With a row for every slot, decoding sequences never crowd out a prompt: it holds a slot that does not decode
+        // yet.
         var slots = Math.Min(limits.MaxSequences, limits.MaxStepTokens);
         _freeSlots = new Stack<int>(Enumerable.Range(0, slots).Reverse());
     }
@@ -45,13 +46,14 @@ internal sealed class Scheduler
         var prompt = request.PromptIds.Count;
         if (prompt == 0 || request.MaxNewTokens < 1)
         {
-            return $"A request needs at least one prompt token and one new token, but has {prompt} and {request.MaxNewTokens}.";
+            return $"A request needs at least one prompt token and one new token, but has {prompt} and "
+                + $"{request.MaxNewTokens}.";
         }
 
         if ((long)prompt + request.MaxNewTokens > _limits.MaxContextTokens)
         {
-            return $"The prompt has {prompt} tokens and {request.MaxNewTokens} new ones are asked for, but the context holds "
-                + $"{_limits.MaxContextTokens}.";
+            return $"The prompt has {prompt} tokens and {request.MaxNewTokens} new ones are asked for, but the context "
+                + $"holds {_limits.MaxContextTokens}.";
         }
 
         var blocks = WorstCaseBlocks(request);
@@ -94,8 +96,8 @@ internal sealed class Scheduler
     }
 
     /// <summary>
-    /// Hands the tokens of a completed step to their sequences and frees what no step refers to any more. Throws when the answer
-    /// does not belong to the step. Returns the number of tokens handed out.
+    /// Hands the tokens of a completed step to their sequences and frees what no step refers to any more. Throws when
+    /// the answer does not belong to the step. Returns the number of tokens handed out.
     /// </summary>
     public int Complete(ScheduledStep step, StepResult result, long timestamp)
     {
@@ -123,7 +125,9 @@ internal sealed class Scheduler
         return handedOut;
     }
 
-    /// <summary>Stops computing a sequence. Its slot and blocks are free once no step in flight refers to them.</summary>
+    /// <summary>
+    /// Stops computing a sequence. Its slot and blocks are free once no step in flight refers to them.
+    /// </summary>
     public void End(Sequence sequence, Exception? error)
     {
         if (!sequence.Ended)
@@ -135,8 +139,8 @@ internal sealed class Scheduler
     }
 
     /// <summary>
-    /// Ends all sequences that have a slot, each with an error of its own (throwing writes into an exception), because the group is
-    /// lost or given up. Nothing is scheduled afterwards.
+    /// Ends all sequences that have a slot, each with an error of its own (throwing writes into an exception), because
+    /// the group is lost or given up. Nothing is scheduled afterwards.
     /// </summary>
     public void Abandon(Func<Exception> error)
     {
@@ -153,8 +157,8 @@ internal sealed class Scheduler
         {
             var got = string.Join(", ", result.Tokens.Select(token => token.Slot));
             throw new InvalidDataException(
-                $"The workers answered step {result.Step} with tokens for slots [{got}], but step {batch.Step} asked for slots "
-                + $"[{string.Join(", ", expected)}].");
+                $"The workers answered step {result.Step} with tokens for slots [{got}], but step {batch.Step} asked for "
+                + $"slots [{string.Join(", ", expected)}].");
         }
     }
 

@@ -4,8 +4,8 @@ using TensorParallel.Protocol.Generation;
 namespace TensorParallel.Coordinator.Engine;
 
 /// <summary>
-/// One request on its way through the engine. Everything but <see cref="Output"/> belongs to the engine loop; the request's own
-/// reader sees only that channel, which ends after the token with a finish reason or faults.
+/// One request on its way through the engine. Everything but <see cref="Output"/> belongs to the engine loop; the
+/// request's own reader sees only that channel, which ends after the token with a finish reason or faults.
 /// </summary>
 /// <param name="request">What to generate.</param>
 internal sealed class Sequence(GenerateRequest request)
@@ -38,7 +38,9 @@ internal sealed class Sequence(GenerateRequest request)
     /// <summary>Steps sent and not complete that refer to the slot and the blocks.</summary>
     public int StepsInFlight { get; set; }
 
-    /// <summary>Finished, failed, stopped or abandoned: nothing is computed any more and tokens still on their way are dropped.</summary>
+    /// <summary>
+    /// Finished, failed, stopped or abandoned: nothing is computed any more and tokens still on their way are dropped.
+    /// </summary>
     public bool Ended { get; private set; }
 
     /// <summary>Rows of the prompt are still to be sent.</summary>
@@ -63,7 +65,9 @@ internal sealed class Sequence(GenerateRequest request)
         }
     }
 
-    /// <summary>Ends the sequence; its reader gets <paramref name="error"/> after the tokens it has not read yet.</summary>
+    /// <summary>
+    /// Ends the sequence; its reader gets <paramref name="error"/> after the tokens it has not read yet.
+    /// </summary>
     public void End(Exception? error)
     {
         Ended = true;

@@ -2,7 +2,9 @@ using TensorParallel.Coordinator.Text;
 
 namespace TensorParallel.Coordinator.Engine;
 
-/// <summary>A model with all that a public interface needs to serve it. The engine is its maker's to start and to dispose.</summary>
+/// <summary>
+/// A model with all that a public interface needs to serve it. The engine is its maker's to start and to dispose.
+/// </summary>
 /// <param name="Info">What clients may know.</param>
 /// <param name="Engine">Where requests go.</param>
 /// <param name="Requests">Makes and checks them.</param>

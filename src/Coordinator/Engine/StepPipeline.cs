@@ -4,7 +4,8 @@ using TensorParallel.Protocol.Generation;
 namespace TensorParallel.Coordinator.Engine;
 
 /// <summary>
-/// The steps of one worker group: sent one ahead of the answers, completed in the order sent. Used by the engine loop only.
+/// The steps of one worker group: sent one ahead of the answers, completed in the order sent. Used by the engine loop
+/// only.
 /// </summary>
 /// <param name="group">Runs the steps.</param>
 /// <param name="scheduler">Says what they are.</param>
@@ -40,8 +41,8 @@ internal sealed class StepPipeline(
     }
 
     /// <summary>
-    /// Hands out the tokens of the steps that are done; true when there was one. Throws what the group threw, or that its answer
-    /// makes no sense: then the group is of no use any more.
+    /// Hands out the tokens of the steps that are done; true when there was one. Throws what the group threw, or that
+    /// its answer makes no sense: then the group is of no use any more.
     /// </summary>
     public bool Complete()
     {

@@ -3,8 +3,8 @@ using System.Diagnostics.CodeAnalysis;
 namespace TensorParallel.Coordinator.Engine;
 
 /// <summary>
-/// Requests without a slot, first come first served; it outlives worker groups. A place is reserved by the caller's thread
-/// (<see cref="TryReserve"/>, <see cref="Count"/>); everything else belongs to the engine loop.
+/// Requests without a slot, first come first served; it outlives worker groups. A place is reserved by the caller's
+/// thread (<see cref="TryReserve"/>, <see cref="Count"/>); everything else belongs to the engine loop.
 /// </summary>
 /// <param name="capacity">Most requests that may wait.</param>
 internal sealed class WaitingQueue(int capacity)

@@ -3,8 +3,8 @@ using TensorParallel.Coordinator.Workers;
 namespace TensorParallel.Coordinator.Engine;
 
 /// <summary>
-/// Starts a worker group in place of a lost one: at once after the first loss, after growing pauses when that keeps failing, and
-/// not for ever. One call at a time.
+/// Starts a worker group in place of a lost one: at once after the first loss, after growing pauses when that keeps
+/// failing, and not for ever. One call at a time.
 /// </summary>
 internal sealed partial class WorkerGroupStarter(
     IWorkerGroupFactory factory, EngineOptions options, TimeProvider time, ILogger logger)
@@ -18,7 +18,8 @@ internal sealed partial class WorkerGroupStarter(
     /// Disposes the lost group and starts another. Throws <see cref="EngineUnavailableException"/> when
     /// <see cref="EngineOptions.RestartAttempts"/> starts in a row gave no group that completed a step.
     /// </summary>
-    public async Task<IWorkerGroup> ReplaceAsync(IWorkerGroup lost, Exception reason, CancellationToken cancellationToken)
+    public async Task<IWorkerGroup> ReplaceAsync(
+        IWorkerGroup lost, Exception reason, CancellationToken cancellationToken)
     {
         await DisposeAsync(lost);
         while (true)
@@ -27,8 +28,8 @@ internal sealed partial class WorkerGroupStarter(
             if (start > options.RestartAttempts)
             {
                 throw new EngineUnavailableException(
-                    $"The workers were started {options.RestartAttempts} times in a row and lost each time; the last error was: "
-                    + $"{reason.Message} Restart the server when the cause is gone.");
+                    $"The workers were started {options.RestartAttempts} times in a row and lost each time; the last error "
+                    + $"was: {reason.Message} Restart the server when the cause is gone.");
             }
 
             await Task.Delay(PauseBefore(start), time, cancellationToken);
@@ -36,7 +37,8 @@ internal sealed partial class WorkerGroupStarter(
             {
                 return await factory.StartAsync(cancellationToken);
             }
-            catch (Exception exception) when (exception is not OperationCanceledException || !cancellationToken.IsCancellationRequested)
+            catch (Exception exception) when (
+                exception is not OperationCanceledException || !cancellationToken.IsCancellationRequested)
             {
                 Log.StartFailed(logger, start, options.RestartAttempts, exception);
                 reason = exception;

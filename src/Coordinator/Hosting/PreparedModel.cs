@@ -59,13 +59,13 @@ internal sealed record PreparedModel(
 
     private static PlanRequest Request(
         ModelArguments arguments, ModelSpec spec, IReadOnlyList<PlanDevice> devices, DType dtype) => new(spec, devices, dtype)
-    {
-        TpPlan = arguments.TpPlan ?? TpPlan.Auto,
-        UseDeviceMap = arguments.DeviceMap is not null,
-        AllowFallback = arguments.Fallback,
-        Limits = new LimitsRequest(
+        {
+            TpPlan = arguments.TpPlan ?? TpPlan.Auto,
+            UseDeviceMap = arguments.DeviceMap is not null,
+            AllowFallback = arguments.Fallback,
+            Limits = new LimitsRequest(
             MaxStepTokens: arguments.MaxStepTokens,
             MaxSequences: arguments.MaxSequences,
             MaxContextTokens: arguments.MaxContext),
-    };
+        };
 }

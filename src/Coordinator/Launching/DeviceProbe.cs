@@ -5,13 +5,16 @@ using TensorParallel.Protocol.Wire;
 namespace TensorParallel.Coordinator.Launching;
 
 /// <summary>
-/// Asks a worker which devices there are. The coordinator itself loads no driver: a broken one then ends a probe, not the server.
+/// Asks a worker which devices there are. The coordinator itself loads no driver: a broken one then ends a probe, not
+/// the server.
 /// </summary>
 internal sealed class DeviceProbe(WorkerProgram program)
 {
     private static readonly TimeSpan s_timeout = TimeSpan.FromSeconds(60);
 
-    /// <summary>Runs <c>worker probe</c>; throws <see cref="WorkerLaunchException"/> when it does not answer well.</summary>
+    /// <summary>
+    /// Runs <c>worker probe</c>; throws <see cref="WorkerLaunchException"/> when it does not answer well.
+    /// </summary>
     public async Task<DeviceInventory> RunAsync(CancellationToken cancellationToken)
     {
         using var process = Start();

@@ -3,6 +3,8 @@ namespace TensorParallel.Coordinator.Launching;
 /// <summary>A way to start worker processes.</summary>
 internal interface IWorkerLauncher
 {
-    /// <summary>Starts one worker; returns once the process exists. Throws <see cref="WorkerLaunchException"/>.</summary>
+    /// <summary>
+    /// Starts one worker; returns once the process exists. Throws <see cref="WorkerLaunchException"/>.
+    /// </summary>
     IWorkerProcess Start(WorkerLaunch launch);
 }

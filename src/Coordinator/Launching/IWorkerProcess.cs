@@ -1,6 +1,8 @@
 namespace TensorParallel.Coordinator.Launching;
 
-/// <summary>A started worker process. Disposing it kills what is left of it and waits until it is gone. Thread-safe.</summary>
+/// <summary>
+/// A started worker process. Disposing it kills what is left of it and waits until it is gone. Thread-safe.
+/// </summary>
 internal interface IWorkerProcess : IAsyncDisposable
 {
     /// <summary>The operating system's id.</summary>

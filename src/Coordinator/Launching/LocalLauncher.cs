@@ -1,4 +1,5 @@
 using System.ComponentModel;
+using TensorParallel.Protocol.Wire;
 
 namespace TensorParallel.Coordinator.Launching;
 
@@ -8,17 +9,14 @@ namespace TensorParallel.Coordinator.Launching;
 /// </summary>
 internal sealed class LocalLauncher(WorkerProgram program, ILoggerFactory loggers) : IWorkerLauncher, IDisposable
 {
-    private const string SecretVariable = "TENSOR_PARALLEL_SECRET";
-    private const string ParentVariable = "TENSOR_PARALLEL_PARENT";
-
     private readonly StarterThread _starter = new();
 
     /// <inheritdoc/>
     public IWorkerProcess Start(WorkerLaunch launch)
     {
         var start = program.ToStartInfo("run", "--connect", launch.Address, "--rank", $"{launch.Rank}");
-        start.Environment[SecretVariable] = launch.Secret;
-        start.Environment[ParentVariable] = $"{Environment.ProcessId}";
+        start.Environment[WorkerEnvironment.Secret] = launch.Secret;
+        start.Environment[WorkerEnvironment.Parent] = $"{Environment.ProcessId}";
         try
         {
             var logger = loggers.CreateLogger($"{nameof(TensorParallel)}.Worker.{launch.Rank}");
@@ -27,7 +25,8 @@ internal sealed class LocalLauncher(WorkerProgram program, ILoggerFactory logger
         catch (Win32Exception exception)
         {
             throw new WorkerLaunchException(
-                $"The worker of rank {launch.Rank} cannot be started ({start.FileName} {program.Path}): {exception.Message}.");
+                $"The worker of rank {launch.Rank} cannot be started ({start.FileName} {program.Path}): "
+                + $"{exception.Message}.");
         }
     }
 

@@ -21,7 +21,9 @@ internal readonly record struct ProcessExit(int Code)
         [15] = "SIGTERM",
     };
 
-    /// <summary>In words, as the end of "the worker …"; example for 137: "was killed by SIGKILL (out of memory, or by hand)".</summary>
+    /// <summary>
+    /// In words, as the end of "the worker …"; example for 137: "was killed by SIGKILL (out of memory, or by hand)".
+    /// </summary>
     public string Words
     {
         get

@@ -4,8 +4,8 @@ using System.Diagnostics;
 namespace TensorParallel.Coordinator.Launching;
 
 /// <summary>
-/// Starts processes from one thread that lives as long as they may. The kernel's "kill me when my parent ends", which the workers
-/// ask for, means the thread that started them: a pool thread that retires would take its workers along.
+/// Starts processes from one thread that lives as long as they may. The kernel's "kill me when my parent ends", which
+/// the workers ask for, means the thread that started them: a pool thread that retires would take its workers along.
 /// </summary>
 internal sealed class StarterThread : IDisposable
 {

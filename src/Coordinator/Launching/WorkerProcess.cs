@@ -3,7 +3,9 @@ using System.Text.RegularExpressions;
 
 namespace TensorParallel.Coordinator.Launching;
 
-/// <summary>A worker process on this machine; both its outputs go to the log, so that standard output stays the caller's.</summary>
+/// <summary>
+/// A worker process on this machine; both its outputs go to the log, so that standard output stays the caller's.
+/// </summary>
 internal sealed partial class WorkerProcess : IWorkerProcess
 {
     private const int KeptLines = 20;
@@ -102,7 +104,8 @@ internal sealed partial class WorkerProcess : IWorkerProcess
             : (LogLevel.Information, line);
     }
 
-    [GeneratedRegex("^rank [0-9]+ (?<level>trace|debug|info|warn|error|fatal): (?<text>.*)$", RegexOptions.ExplicitCapture)]
+    [GeneratedRegex(
+        "^rank [0-9]+ (?<level>trace|debug|info|warn|error|fatal): (?<text>.*)$", RegexOptions.ExplicitCapture)]
     private static partial Regex OwnLine();
 
     private static partial class Log

@@ -27,15 +27,16 @@ internal sealed record WorkerProgram(string Path)
             return File.Exists(full)
                 ? new WorkerProgram(full)
                 : throw new WorkerLaunchException(
-                    $"{OverrideVariable} names {full}, which does not exist; set it to the worker program or unset it.");
+                    $"{OverrideVariable} names {full}, which does not exist; "
+                    + "set it to the worker program or unset it.");
         }
 
         var tried = Candidates(new DirectoryInfo(baseFolder)).ToList();
         var found = tried.Find(File.Exists);
         return found is null
             ? throw new WorkerLaunchException(
-                $"The worker program is not built: there is none of {string.Join(", ", tried)}; run 'dotnet build' on the "
-                + $"solution, or set {OverrideVariable} to the worker program.")
+                $"The worker program is not built: there is none of {string.Join(", ", tried)}; "
+                + $"run 'dotnet build' on the solution, or set {OverrideVariable} to the worker program.")
             : new WorkerProgram(found);
     }
 
@@ -72,7 +73,7 @@ internal sealed record WorkerProgram(string Path)
     {
         yield return System.IO.Path.Combine(baseFolder.FullName, Library);
 
-        // …/src/Coordinator/bin/Release/net10.0 → …/src/Worker/bin/Release/net10.0; tests and benchmarks lie one beside src.
+        // …/src/Coordinator/bin/Release/net10.0 → …/src/Worker/bin/Release/net10.0; tests lie beside src.
         var trimmed = new DirectoryInfo(System.IO.Path.TrimEndingDirectorySeparator(baseFolder.FullName));
         for (var above = trimmed.Parent?.Parent; above is not null; above = above.Parent)
         {

@@ -23,6 +23,6 @@ internal static class ByteText
             unit++;
         }
 
-        return string.Create(CultureInfo.InvariantCulture, $"{value.ToString(value < 100 ? "0.0" : "0", CultureInfo.InvariantCulture)} {s_units[unit]}");
+        return $"{value.ToString(value < 100 ? "0.0" : "0", CultureInfo.InvariantCulture)} {s_units[unit]}";
     }
 }

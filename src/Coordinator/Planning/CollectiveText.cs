@@ -6,7 +6,9 @@ namespace TensorParallel.Coordinator.Planning;
 /// <summary>What the ranks say to each other in one step, as sentences.</summary>
 internal static class CollectiveText
 {
-    /// <summary>One line for the layers (more where they differ), one for the ends; a lone rank has nobody to talk to.</summary>
+    /// <summary>
+    /// One line for the layers (more where they differ), one for the ends; a lone rank has nobody to talk to.
+    /// </summary>
     public static IReadOnlyList<string> Of(ModelSpec spec, ExecutionPlan plan)
     {
         if (plan.WorldSize == 1 || plan.Mode != PlanMode.TensorParallel)
@@ -16,7 +18,8 @@ internal static class CollectiveText
                 : [];
         }
 
-        var styles = plan.Ranks[0].Tensors.ToDictionary(slice => slice.Name, slice => TpStyleCatalog.Find(slice.Style)!);
+        var styles = plan.Ranks[0].Tensors.ToDictionary(
+            slice => slice.Name, slice => TpStyleCatalog.Find(slice.Style)!);
         var layers = spec.Blocks
             .Select((block, layer) => (Text: OfBlock(block, styles), Layer: layer))
             .GroupBy(block => block.Text, block => block.Layer)
@@ -24,14 +27,8 @@ internal static class CollectiveText
         return [.. layers, $"Collectives at the ends: {OfEnds(spec, styles)}."];
     }
 
-    private static string OfBlock(BlockSpec block, Dictionary<string, TpStyle> styles)
-    {
-        var attention = block.Attention;
-        LinearSpec[] linears =
-            [attention.Query, attention.Key, attention.Value, attention.Output, block.Mlp.Gate, block.Mlp.Up, block.Mlp.Down];
-        return Join(linears.Select(linear =>
-            (linear.Name[(block.Name.Length + 1)..], styles[linear.WeightName].Collective)));
-    }
+    private static string OfBlock(BlockSpec block, Dictionary<string, TpStyle> styles) => Join(block.Linears.Select(
+        linear => (linear.Name[(block.Name.Length + 1)..], styles[linear.WeightName].Collective)));
 
     private static string OfEnds(ModelSpec spec, Dictionary<string, TpStyle> styles)
     {

@@ -6,8 +6,9 @@ using TensorParallel.Protocol.Parallel;
 namespace TensorParallel.Coordinator.Planning;
 
 /// <summary>
-/// Whole layers in sequence over all devices: equal contiguous counts, the remainder to the earlier ones; the embedding before the first
-/// layer, norm and head after the last. Example: 2 layers on 5 devices: layer 0, layer 1, norm and head, nothing, nothing. Used once.
+/// Whole layers in sequence over all devices: equal contiguous counts, the remainder to the earlier ones; the embedding
+/// before the first layer, norm and head after the last. Example: 2 layers on 5 devices: layer 0, layer 1, norm and
+/// head, nothing, nothing. Used once.
 /// </summary>
 internal sealed class DeviceMapPlanner
 {
@@ -51,14 +52,15 @@ internal sealed class DeviceMapPlanner
         if (_spec.TieWordEmbeddings && _headStage > 0)
         {
             notes.Add(
-                $"{_spec.OutputHead.Name} is the table of {_spec.Embedding.Name}: rank 0 and rank {_headStage} each hold a copy.");
+                $"{_spec.OutputHead.Name} is the table of {_spec.Embedding.Name}: rank 0 and rank {_headStage} each " +
+                "hold a copy.");
         }
 
         if (_headStage < _request.Devices.Count - 1)
         {
             notes.Add(
-                $"{_spec.Blocks.Count} layers fill {_spec.Blocks.Count} of {_request.Devices.Count} ranks; rank {_headStage} holds " +
-                "norm and head, those after it nothing.");
+                $"{_spec.Blocks.Count} layers fill {_spec.Blocks.Count} of {_request.Devices.Count} ranks; rank " +
+                $"{_headStage} holds norm and head, those after it nothing.");
         }
 
         return notes;

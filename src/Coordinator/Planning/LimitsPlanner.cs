@@ -4,9 +4,10 @@ using TensorParallel.Protocol.Parallel;
 namespace TensorParallel.Coordinator.Planning;
 
 /// <summary>
-/// Chooses the sizes that ranks allocate for, and counts the bytes. Defaults: 512 rows and 16 sequences a step, contexts up to 8192 tokens
-/// or the model's own limit, KV blocks of 16 positions, and as many of them as 16 full contexts need, but no more than fit: nine
-/// tenths of a rank's memory where that is known, 1 GiB a rank where it is not, and never less than one full context.
+/// Chooses the sizes that ranks allocate for, and counts the bytes. Defaults: 512 rows and 16 sequences a step,
+/// contexts up to 8192 tokens or the model's own limit, KV blocks of 16 positions, and as many of them as 16 full
+/// contexts need, but no more than fit: nine tenths of a rank's memory where that is known, 1 GiB a rank where it is
+/// not, and never less than one full context.
 /// </summary>
 internal static class LimitsPlanner
 {
@@ -23,6 +24,7 @@ internal static class LimitsPlanner
     private const int MostStepTokens = 1 << 20;
     private const int MostSequences = 1 << 16;
     private const int MostBlockTokens = 1 << 12;
+    private const int MostBlocks = 1 << 30;
 
     /// <summary>Everything but the number of KV blocks, which is 0 until the ranks' bytes are known.</summary>
     /// <exception cref="PlanException">Asked sizes that are out of range or contradict the model.</exception>
@@ -34,7 +36,7 @@ internal static class LimitsPlanner
         var sequences = asked.MaxSequences ?? DefaultSequences;
         Check(asked.MaxStepTokens, sequences, MostStepTokens, "tokens in a step, of which each sequence may need one,");
         Check(asked.KvBlockTokens, 1, MostBlockTokens, "positions in a KV block");
-        Check(asked.KvBlocks, 1, int.MaxValue, "KV blocks");
+        Check(asked.KvBlocks, 1, MostBlocks, "KV blocks");
         Check(asked.MaxContextTokens, 1, model, "tokens of context (max_position_embeddings is the model's limit)");
         return problems.Count > 0
             ? throw new PlanException(problems)
@@ -55,7 +57,9 @@ internal static class LimitsPlanner
     }
 
     /// <summary>The plan with its KV blocks chosen and all bytes counted.</summary>
-    /// <exception cref="PlanException">A rank's memory is too small for weights, activations and one full context.</exception>
+    /// <exception cref="PlanException">
+    /// A rank's memory is too small for weights, activations and one full context.
+    /// </exception>
     public static ExecutionPlan Complete(PlanRequest request, ExecutionPlan draft)
     {
         var limits = draft.Limits;
@@ -68,27 +72,25 @@ internal static class LimitsPlanner
             .Select(rank => KvCacheBytes.OfBlock(request.Spec, rank, limits.KvBlockTokens, request.DType))
             .ToList();
         limits = limits with { KvBlocks = Blocks(request, limits, ranks, blockBytes) };
-        return draft with
-        {
-            Limits = limits,
-            Ranks = [.. ranks.Zip(blockBytes, (rank, bytes) => rank with { KvBytes = checked(bytes * limits.KvBlocks) })],
-        };
+        var complete = ranks.Zip(blockBytes, (rank, bytes) => rank with { KvBytes = checked(bytes * limits.KvBlocks) });
+        return draft with { Limits = limits, Ranks = [.. complete] };
     }
 
     private static int Blocks(
         PlanRequest request, StepLimits limits, List<RankPlan> ranks, List<long> blockBytes)
     {
         var oneContext = ((limits.MaxContextTokens - 1) / limits.KvBlockTokens) + 1;
-        var wanted = request.Limits.KvBlocks ?? (int)Math.Min((long)oneContext * limits.MaxSequences, int.MaxValue);
+        var wanted = request.Limits.KvBlocks ?? (int)Math.Min((long)oneContext * limits.MaxSequences, MostBlocks);
         if (wanted < oneContext)
         {
             throw new PlanException(
-                $"{wanted} KV blocks are asked for, but one context of {limits.MaxContextTokens} tokens takes {oneContext}; ask for " +
-                "more blocks or for shorter contexts.");
+                $"{wanted} KV blocks are asked for, but one context of {limits.MaxContextTokens} tokens takes " +
+                $"{oneContext}; ask for more blocks or for shorter contexts.");
         }
 
         var problems = new List<string>();
         var blocks = (long)wanted;
+        var least = request.Limits.KvBlocks ?? oneContext;
         for (var i = 0; i < ranks.Count; i++)
         {
             if (blockBytes[i] == 0)
@@ -98,9 +100,9 @@ internal static class LimitsPlanner
             }
 
             var fit = Budget(request.Devices[i], ranks[i]) / blockBytes[i];
-            if (request.Devices[i].MemoryBytes is not null && fit < (request.Limits.KvBlocks ?? oneContext))
+            if (request.Devices[i].MemoryBytes is not null && fit < least)
             {
-                problems.Add(TooSmall(request.Devices[i], ranks[i], (request.Limits.KvBlocks ?? oneContext) * blockBytes[i]));
+                problems.Add(TooSmall(request.Devices[i], ranks[i], least * blockBytes[i]));
             }
             else if (request.Limits.KvBlocks is null)
             {
@@ -125,6 +127,7 @@ internal static class LimitsPlanner
 
     private static string TooSmall(PlanDevice device, RankPlan rank, long kvBytes) =>
         $"Rank {rank.Rank} ({device.Name}) needs {ByteText.Of(rank.WeightBytes)} for weights, " +
-        $"{ByteText.Of(rank.WorkspaceBytes)} for activations and {ByteText.Of(kvBytes)} for the KV cache, but nine tenths of its memory " +
-        $"are {ByteText.Of((long)(device.MemoryBytes!.Value * UsableMemory))}; use more devices, a smaller dtype or a shorter context.";
+        $"{ByteText.Of(rank.WorkspaceBytes)} for activations and {ByteText.Of(kvBytes)} for the KV cache, but nine " +
+        $"tenths of its memory are {ByteText.Of((long)(device.MemoryBytes!.Value * UsableMemory))}; use more " +
+        "devices, a smaller dtype or a shorter context.";
 }

@@ -51,10 +51,12 @@ internal sealed class PlanPrinter(IAnsiConsole console)
         console.WriteLine(string.Create(
             CultureInfo.InvariantCulture,
             $"{modelName}: {spec.ModelType}, {spec.Blocks.Count} layers, hidden {spec.HiddenSize}, " +
-            $"{attention.NumAttentionHeads} query heads over {attention.NumKeyValueHeads} KV heads of {attention.HeadDim}, MLP " +
-            $"{spec.Blocks[0].Mlp.Down.InFeatures}, vocabulary {spec.VocabularySize}{(spec.TieWordEmbeddings ? ", tied" : "")}"));
+            $"{attention.NumAttentionHeads} query heads over {attention.NumKeyValueHeads} KV heads of " +
+            $"{attention.HeadDim}, MLP {spec.Blocks[0].Mlp.Down.InFeatures}, vocabulary " +
+            $"{spec.VocabularySize}{(spec.TieWordEmbeddings ? ", tied" : "")}"));
         var mode = plan.Mode == PlanMode.TensorParallel ? "tensor parallel" : "device map (whole layers in sequence)";
-        console.WriteLine($"Mode: {mode} over {plan.WorldSize} rank{(plan.WorldSize == 1 ? "" : "s")}, {plan.DType.HuggingFaceName()}");
+        var ranks = plan.WorldSize == 1 ? "1 rank" : $"{plan.WorldSize} ranks";
+        console.WriteLine($"Mode: {mode} over {ranks}, {plan.DType.HuggingFaceName()}");
         foreach (var reason in plan.FallbackReasons)
         {
             console.WriteLine($"Not tensor parallel, because: {reason}");
@@ -63,8 +65,8 @@ internal sealed class PlanPrinter(IAnsiConsole console)
         var limits = plan.Limits;
         console.WriteLine(string.Create(
             CultureInfo.InvariantCulture,
-            $"Sizes: {limits.MaxSequences} sequences, {limits.MaxStepTokens} tokens a step, context {limits.MaxContextTokens}, " +
-            $"{limits.KvBlocks} KV blocks of {limits.KvBlockTokens}"));
+            $"Sizes: {limits.MaxSequences} sequences, {limits.MaxStepTokens} tokens a step, context " +
+            $"{limits.MaxContextTokens}, {limits.KvBlocks} KV blocks of {limits.KvBlockTokens}"));
     }
 
     private static Table Cuts(ModelSpec spec, ExecutionPlan plan)
@@ -96,7 +98,8 @@ internal sealed class PlanPrinter(IAnsiConsole console)
             if (rank.Layers.Length > 0)
             {
                 var layers = Enumerable.Range(rank.Layers.Start, rank.Layers.Length).ToList();
-                parts.Add($"layer{(layers.Count == 1 ? "" : "s")} {LayerList.Text(layers, int.MaxValue).Trim('{', '}')}");
+                var numbers = LayerList.Text(layers, int.MaxValue).Trim('{', '}');
+                parts.Add(layers.Count == 1 ? $"layer {numbers}" : $"layers {numbers}");
             }
 
             if (rank.HasOutputHead)
@@ -128,7 +131,10 @@ internal sealed class PlanPrinter(IAnsiConsole console)
             Add(table, [
                 "all",
                 "",
-                .. Bytes(plan.Ranks.Sum(r => r.WeightBytes), plan.Ranks.Sum(r => r.KvBytes), plan.Ranks.Sum(r => r.WorkspaceBytes))]);
+                .. Bytes(
+                    plan.Ranks.Sum(rank => rank.WeightBytes),
+                    plan.Ranks.Sum(rank => rank.KvBytes),
+                    plan.Ranks.Sum(rank => rank.WorkspaceBytes))]);
         }
 
         return table;

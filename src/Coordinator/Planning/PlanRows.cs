@@ -4,7 +4,9 @@ using TensorParallel.Protocol.Parallel;
 
 namespace TensorParallel.Coordinator.Planning;
 
-/// <summary>A tensor-parallel plan condensed for reading: modules that are cut alike in several layers share their rows.</summary>
+/// <summary>
+/// A tensor-parallel plan condensed for reading: modules that are cut alike in several layers share their rows.
+/// </summary>
 internal static class PlanRows
 {
     /// <summary>Rows in load order; the ranks of a module follow each other.</summary>
@@ -48,7 +50,9 @@ internal static class PlanRows
             .SelectMany(module => module.Module.Split('.').Where(segment => segment.All(char.IsAsciiDigit)))
             .Select(segment => int.Parse(segment, CultureInfo.InvariantCulture))
             .ToList();
-        return layers.Count == 0 ? pattern : pattern.Replace("*", LayerList.Text(layers, spec.Blocks.Count), StringComparison.Ordinal);
+        return layers.Count == 0
+            ? pattern
+            : pattern.Replace("*", LayerList.Text(layers, spec.Blocks.Count), StringComparison.Ordinal);
     }
 
     private static string Cut(TensorSlice slice, int headDim)
@@ -70,11 +74,13 @@ internal static class PlanRows
         return $"{parts} ({(heads.Length == 1 ? "head" : "heads")} {Text(heads)})";
     }
 
-    private static string Text(IndexRange range) => range.Length == 1 ? $"{range.Start}" : $"{range.Start}–{range.End - 1}";
+    private static string Text(IndexRange range) =>
+        range.Length == 1 ? $"{range.Start}" : $"{range.Start}–{range.End - 1}";
 
-    // Projections whose rows (or columns, at the output) are heads. A gathering style may cut through one: then none is named.
+    // Projections whose rows (or columns, at the output) are heads. A gathering style may cut through one: then none is
+    // named.
     private static Dictionary<string, int> HeadDims(ModelSpec spec) => spec.Blocks
-        .SelectMany(block => new[] { block.Attention.Query, block.Attention.Key, block.Attention.Value, block.Attention.Output }
+        .SelectMany(block => block.Linears.Take(4)
             .Select(linear => KeyValuePair.Create(linear.Name, block.Attention.HeadDim)))
         .ToDictionary();
 

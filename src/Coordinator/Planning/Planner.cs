@@ -3,14 +3,15 @@ using TensorParallel.Protocol.Parallel;
 namespace TensorParallel.Coordinator.Planning;
 
 /// <summary>
-/// Decides everything before anything is loaded: tensor parallel, or a device map and why; every rank's slices and bytes. Pure: the
-/// same request gives the same plan, on any machine.
+/// Decides everything before anything is loaded: tensor parallel, or a device map and why; every rank's slices and
+/// bytes. Pure: the same request gives the same plan, on any machine.
 /// </summary>
 internal static class Planner
 {
     /// <summary>The plan.</summary>
     /// <exception cref="PlanException">
-    /// A mistake in the request, a custom plan that cannot be honoured, or too little memory: all problems of that kind at once.
+    /// A mistake in the request, a custom plan that cannot be honoured, or too little memory: all problems of that kind
+    /// at once.
     /// </exception>
     public static ExecutionPlan Plan(PlanRequest request)
     {
@@ -25,7 +26,8 @@ internal static class Planner
         if (tpPlan is null)
         {
             return DeviceMap(request, [
-                $"The architecture {request.Spec.ModelType} has no tensor-parallel plan of its own; give one with --tp-plan."]);
+                $"The architecture {request.Spec.ModelType} has no tensor-parallel plan of its own; give one with " +
+                "--tp-plan."]);
         }
 
         var resolved = tpPlan.ResolveFor(request.Spec);
@@ -87,7 +89,8 @@ internal static class Planner
 
         if (devices.GroupBy(device => device.Name).FirstOrDefault(group => group.Count() > 1) is { } twice)
         {
-            throw new PlanException($"The device {twice.Key} is given {twice.Count()} times; each rank needs one of its own.");
+            throw new PlanException(
+                $"The device {twice.Key} is given {twice.Count()} times; each rank needs one of its own.");
         }
     }
 
@@ -96,7 +99,8 @@ internal static class Planner
         var kinds = devices.Select(device => device.Kind).Distinct().ToList();
         if (kinds.Count > 1)
         {
-            yield return $"No collective joins devices of different kinds ({string.Join(", ", kinds)}); give devices of one kind.";
+            yield return $"No collective joins devices of different kinds ({string.Join(", ", kinds)}); give devices " +
+                "of one kind.";
         }
     }
 }

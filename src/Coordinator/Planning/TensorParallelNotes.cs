@@ -3,20 +3,29 @@ using TensorParallel.Protocol.Parallel;
 
 namespace TensorParallel.Coordinator.Planning;
 
-/// <summary>Sentences that explain what looks odd in a tensor-parallel plan: uneven cuts, key/value heads on several ranks.</summary>
+/// <summary>
+/// Sentences that explain what looks odd in a tensor-parallel plan: uneven cuts, key/value heads on several ranks.
+/// </summary>
 internal static class TensorParallelNotes
 {
     /// <summary>One sentence a fact; blocks that share it share the sentence.</summary>
     public static IReadOnlyList<string> Of(ModelSpec spec, ResolvedTpPlan plan, int ranks)
     {
         var blocks = spec.Blocks.SelectMany(block => OfBlock(plan, block, ranks));
-        var tied = spec.TieWordEmbeddings && plan[spec.OutputHead].WeightDim == 0
-            ? new[] { $"{spec.OutputHead.Name} is the table of {spec.Embedding.Name}: one copy, cut by vocabulary, serves both ends." }
-            : [];
         var vocabulary = plan[spec.Embedding].WeightDim == 0 || plan[spec.OutputHead].WeightDim == 0
             ? OfWidth("tokens of the vocabulary", spec.VocabularySize, ranks)
             : [];
-        return [.. tied.Concat(blocks).Concat(vocabulary).Distinct()];
+        return [.. OfTiedHead(spec, plan).Concat(blocks).Concat(vocabulary).Distinct()];
+    }
+
+    private static IEnumerable<string> OfTiedHead(ModelSpec spec, ResolvedTpPlan plan)
+    {
+        if (spec.TieWordEmbeddings && plan[spec.OutputHead].WeightDim == 0)
+        {
+            yield return
+                $"{spec.OutputHead.Name} is the table of {spec.Embedding.Name}: one copy, cut by vocabulary, serves " +
+                    "both ends.";
+        }
     }
 
     private static IEnumerable<string> OfBlock(ResolvedTpPlan plan, BlockSpec block, int ranks)
@@ -54,8 +63,8 @@ internal static class TensorParallelNotes
         if (held > attention.NumKeyValueHeads)
         {
             var lists = Enumerable.Range(0, ranks).Select(rank => Text(heads.KeyValueHeads(rank)));
-            yield return $"Key/value heads stand on every rank whose query heads read them: {string.Join("; ", lists)} " +
-                $"({held} held for {attention.NumKeyValueHeads}).";
+            yield return "Key/value heads stand on every rank whose query heads read them: " +
+                $"{string.Join("; ", lists)} ({held} held for {attention.NumKeyValueHeads}).";
         }
     }
 

@@ -5,7 +5,8 @@ using TensorParallel.Protocol.Parallel;
 namespace TensorParallel.Coordinator.Planning;
 
 /// <summary>
-/// Every rank's slices under tensor parallelism: attention in whole heads, MLP and vocabulary in units of 16 columns. Used once.
+/// Every rank's slices under tensor parallelism: attention in whole heads, MLP and vocabulary in units of 16 columns.
+/// Used once.
 /// </summary>
 internal sealed class TensorParallelPlanner(PlanRequest request, ResolvedTpPlan plan)
 {
@@ -14,7 +15,9 @@ internal sealed class TensorParallelPlanner(PlanRequest request, ResolvedTpPlan 
     private readonly int _elementBytes = request.DType.SizeInBytes();
     private readonly Dictionary<int, UnitPartition> _widths = [];
 
-    /// <summary>Why so many ranks are too many: one sentence a dimension that would leave a rank with nothing.</summary>
+    /// <summary>
+    /// Why so many ranks are too many: one sentence a dimension that would leave a rank with nothing.
+    /// </summary>
     public static IReadOnlyList<string> Obstacles(ModelSpec spec, ResolvedTpPlan plan, int ranks) =>
     [
         .. spec.Blocks.SelectMany(block => BlockDimensions(plan, block))
@@ -45,9 +48,8 @@ internal sealed class TensorParallelPlanner(PlanRequest request, ResolvedTpPlan 
             yield return (block.Mlp.Gate.OutFeatures / block.Mlp.Gate.PackedParts, "MLP columns");
         }
 
-        LinearSpec[] linears =
-            [attention.Query, attention.Key, attention.Value, attention.Output, block.Mlp.Gate, block.Mlp.Up, block.Mlp.Down];
-        foreach (var linear in linears.Where(linear => plan[linear].WeightDim is not null))
+        // Layers that take whole rows and hand on whole ones are cut on their own.
+        foreach (var linear in block.Linears.Where(linear => IsOnItsOwn(plan[linear])))
         {
             var name = linear.Name[(linear.Name.LastIndexOf('.') + 1)..];
             yield return plan[linear].WeightDim == 0
@@ -55,6 +57,13 @@ internal sealed class TensorParallelPlanner(PlanRequest request, ResolvedTpPlan 
                 : (linear.InFeatures, $"columns of {name}");
         }
     }
+
+    private static bool IsOnItsOwn(TpStyle style) => style is
+    {
+        WeightDim: not null,
+        InputLayout: ActivationLayout.Replicated,
+        OutputLayout: ActivationLayout.Replicated,
+    };
 
     private static IEnumerable<(int Size, string What)> EndDimensions(ModelSpec spec, ResolvedTpPlan plan)
     {
@@ -73,8 +82,7 @@ internal sealed class TensorParallelPlanner(PlanRequest request, ResolvedTpPlan 
     {
         List<TensorSlice> tensors =
         [
-            plan[_spec.Embedding].CutWeight(
-                _spec.Embedding.WeightName, _spec.VocabularySize, _spec.HiddenSize, Width(_spec.VocabularySize)[rank], _elementBytes),
+            Embedding(rank),
             .. _spec.Blocks.SelectMany(block => Block(block, rank)),
             Norm(_spec.FinalNorm),
         ];
@@ -131,6 +139,13 @@ internal sealed class TensorParallelPlanner(PlanRequest request, ResolvedTpPlan 
             yield return style.CutBias(linear.BiasName, linear.OutFeatures, part, _elementBytes);
         }
     }
+
+    private TensorSlice Embedding(int rank) => plan[_spec.Embedding].CutWeight(
+        _spec.Embedding.WeightName,
+        _spec.VocabularySize,
+        _spec.HiddenSize,
+        plan[_spec.Embedding].WeightDim is null ? default : Width(_spec.VocabularySize)[rank],
+        _elementBytes);
 
     private TensorSlice Norm(NormSpec norm) =>
         TpStyleCatalog.Replicate.CutWeight(norm.WeightName, 1, norm.Size, new IndexRange(0, 1), _elementBytes);

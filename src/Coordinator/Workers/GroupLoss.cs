@@ -6,7 +6,8 @@ internal sealed class GroupLoss
     // When a rank dies, its peers notice in their collective, sometimes before the coordinator hears of the death.
     private static readonly TimeSpan s_waitForCause = TimeSpan.FromSeconds(1);
 
-    private readonly TaskCompletionSource<WorkerLostException> _lost = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TaskCompletionSource<WorkerLostException> _lost =
+        new(TaskCreationOptions.RunContinuationsAsynchronously);
     private volatile bool _closed;
 
     /// <summary>Completes, never faults, with the first loss.</summary>
@@ -15,7 +16,9 @@ internal sealed class GroupLoss
     /// <summary>A rank is lost.</summary>
     /// <param name="rank">The rank.</param>
     /// <param name="sentence">What happened.</param>
-    /// <param name="consequence">The rank waited for a peer: if the peer's own loss is reported soon, that is the one told.</param>
+    /// <param name="consequence">
+    /// The rank waited for a peer: if the peer's own loss is reported soon, that is the one told.
+    /// </param>
     public void Report(int rank, string sentence, bool consequence = false)
     {
         if (_closed)

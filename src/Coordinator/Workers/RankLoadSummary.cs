@@ -8,4 +8,9 @@ namespace TensorParallel.Coordinator.Workers;
 /// <param name="Memory">Device memory, one entry a purpose.</param>
 /// <param name="PeakResidentBytes">Most memory its process has had resident.</param>
 internal sealed record RankLoadSummary(
-    int Rank, string Device, long BytesRead, TimeSpan Elapsed, IReadOnlyList<RankMemory> Memory, long PeakResidentBytes);
+    int Rank,
+    string Device,
+    long BytesRead,
+    TimeSpan Elapsed,
+    IReadOnlyList<RankMemory> Memory,
+    long PeakResidentBytes);

@@ -4,8 +4,8 @@ using System.Text;
 namespace TensorParallel.Coordinator.Workers;
 
 /// <summary>
-/// A folder that only this user can enter (0700), with the path of one unix socket in it. Disposing removes both. A path
-/// of a socket may have 107 bytes (sun_path), so a deep temporary folder is passed over for <c>/tmp</c>.
+/// A folder that only this user can enter (0700), with the path of one unix socket in it. Disposing removes both. A
+/// path of a socket may have 107 bytes (sun_path), so a deep temporary folder is passed over for <c>/tmp</c>.
 /// </summary>
 internal sealed class SocketFolder : IDisposable
 {
@@ -20,7 +20,8 @@ internal sealed class SocketFolder : IDisposable
     {
         if (!OperatingSystem.IsLinux())
         {
-            throw new PlatformNotSupportedException("Workers are joined by unix sockets in a private folder: Linux only.");
+            throw new PlatformNotSupportedException(
+                "Workers are joined by unix sockets in a private folder: Linux only.");
         }
 
         var sample = Path.Combine(parent, "tp-0123456789ABCDEF", SocketName);

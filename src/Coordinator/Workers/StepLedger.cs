@@ -3,7 +3,9 @@ using TensorParallel.Protocol.Wire;
 
 namespace TensorParallel.Coordinator.Workers;
 
-/// <summary>Steps sent and not yet answered by every rank. Ranks answer in order, so steps complete in order. Thread-safe.</summary>
+/// <summary>
+/// Steps sent and not yet answered by every rank. Ranks answer in order, so steps complete in order. Thread-safe.
+/// </summary>
 internal sealed class StepLedger(int ranks, TimeProvider time)
 {
     private readonly Lock _gate = new();
@@ -32,7 +34,9 @@ internal sealed class StepLedger(int ranks, TimeProvider time)
         }
     }
 
-    /// <summary>A rank's answer; throws <see cref="WireException"/> when it is not the answer due from this rank.</summary>
+    /// <summary>
+    /// A rank's answer; throws <see cref="WireException"/> when it is not the answer due from this rank.
+    /// </summary>
     public void Answer(int rank, StepResult result)
     {
         lock (_gate)
@@ -91,7 +95,8 @@ internal sealed class StepLedger(int ranks, TimeProvider time)
 
         public int Missing { get; private set; } = ranks;
 
-        public TaskCompletionSource<StepResult> Result { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        public TaskCompletionSource<StepResult> Result { get; } =
+            new(TaskCreationOptions.RunContinuationsAsynchronously);
 
         public void Accept(int rank, StepResult result)
         {
@@ -99,7 +104,8 @@ internal sealed class StepLedger(int ranks, TimeProvider time)
             {
                 if (_reporter >= 0)
                 {
-                    throw new WireException($"It reported tokens of step {Step}, as rank {_reporter} did; one rank reports.");
+                    throw new WireException(
+                        $"It reported tokens of step {Step}, as rank {_reporter} did; one rank reports.");
                 }
 
                 _reporter = rank;

@@ -1,8 +1,8 @@
 namespace TensorParallel.Coordinator.Workers;
 
 /// <summary>
-/// Passes on warnings and worse of the hub's server, which otherwise tells of its socket and its streams what concerns nobody.
-/// Borrows the factory it wraps.
+/// Passes on warnings and worse of the hub's server, which otherwise tells of its socket and its streams what concerns
+/// nobody. Borrows the factory it wraps.
 /// </summary>
 internal sealed class WarningsOnly(ILoggerFactory inner) : ILoggerFactory
 {
@@ -25,7 +25,11 @@ internal sealed class WarningsOnly(ILoggerFactory inner) : ILoggerFactory
         public bool IsEnabled(LogLevel logLevel) => logLevel >= LogLevel.Warning && inner.IsEnabled(logLevel);
 
         public void Log<TState>(
-            LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
+            LogLevel logLevel,
+            EventId eventId,
+            TState state,
+            Exception? exception,
+            Func<TState, Exception?, string> formatter)
         {
             if (IsEnabled(logLevel))
             {

@@ -5,7 +5,8 @@ using TensorParallel.Protocol.Wire.Workers;
 namespace TensorParallel.Coordinator.Workers;
 
 /// <summary>One rank's stream. Commands leave in the order posted; posting never waits, from any thread.</summary>
-internal sealed class WorkerConnection(IAsyncStreamReader<WorkerEvent> events, IServerStreamWriter<WorkerCommand> commands)
+internal sealed class WorkerConnection(
+    IAsyncStreamReader<WorkerEvent> events, IServerStreamWriter<WorkerCommand> commands)
 {
     private readonly Channel<WorkerCommand> _outbox =
         Channel.CreateUnbounded<WorkerCommand>(new UnboundedChannelOptions { SingleReader = true });

@@ -19,7 +19,11 @@ internal sealed class WorkerGroup : IWorkerGroup
 
     /// <summary>Takes over ranks and hub; from here on a loss kills every process.</summary>
     public WorkerGroup(
-        WorkerGroupOptions options, IReadOnlyList<WorkerRank> ranks, WorkerHubHost hub, StepLedger ledger, GroupLoss loss)
+        WorkerGroupOptions options,
+        IReadOnlyList<WorkerRank> ranks,
+        WorkerHubHost hub,
+        StepLedger ledger,
+        GroupLoss loss)
     {
         _options = options;
         _ranks = ranks;
@@ -40,7 +44,9 @@ internal sealed class WorkerGroup : IWorkerGroup
     /// <summary>What loading took; null until the group is ready.</summary>
     public LoadSummary? LoadSummary { get; internal set; }
 
-    /// <summary>Most memory each worker process has had resident, in bytes and rank order, as of its last answer.</summary>
+    /// <summary>
+    /// Most memory each worker process has had resident, in bytes and rank order, as of its last answer.
+    /// </summary>
     public IReadOnlyList<long> PeakResidentBytes => [.. _ranks.Select(rank => rank.PeakResidentBytes)];
 
     /// <inheritdoc/>
@@ -60,7 +66,9 @@ internal sealed class WorkerGroup : IWorkerGroup
         return result;
     }
 
-    /// <summary>Stops the workers, kills those that do not end in time, and removes the socket; nothing is left after it.</summary>
+    /// <summary>
+    /// Stops the workers, kills those that do not end in time, and removes the socket; nothing is left after it.
+    /// </summary>
     public async ValueTask DisposeAsync()
     {
         if (Interlocked.Exchange(ref _disposed, 1) != 0)

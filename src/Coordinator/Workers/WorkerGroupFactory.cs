@@ -14,9 +14,12 @@ internal sealed partial class WorkerGroupFactory(
     private readonly ILogger _logger = loggers.CreateLogger<WorkerGroupFactory>();
 
     /// <inheritdoc/>
-    public async Task<IWorkerGroup> StartAsync(CancellationToken cancellationToken) => await StartGroupAsync(cancellationToken);
+    public async Task<IWorkerGroup> StartAsync(CancellationToken cancellationToken) =>
+        await StartGroupAsync(cancellationToken);
 
-    /// <summary><see cref="StartAsync"/>, with what only this kind of group can tell: load summary and memory.</summary>
+    /// <summary>
+    /// <see cref="StartAsync"/>, with what only this kind of group can tell: load summary and memory.
+    /// </summary>
     public async Task<WorkerGroup> StartGroupAsync(CancellationToken cancellationToken)
     {
         var started = TimeProvider.System.GetTimestamp();
@@ -37,7 +40,8 @@ internal sealed partial class WorkerGroupFactory(
             var summary = new LoadSummary(
                 TimeProvider.System.GetElapsedTime(started), [.. ranks.Zip(reports, Summarise)]);
             group.LoadSummary = summary;
-            Log.Ready(_logger, ranks.Length, summary.BytesRead / 1e6, summary.Elapsed.TotalSeconds, summary.GigabytesPerSecond);
+            var (megabytes, seconds) = (summary.BytesRead / 1e6, summary.Elapsed.TotalSeconds);
+            Log.Ready(_logger, ranks.Length, megabytes, seconds, summary.GigabytesPerSecond);
             return group;
         }
         catch
@@ -48,13 +52,19 @@ internal sealed partial class WorkerGroupFactory(
     }
 
     private static RankLoadSummary Summarise(WorkerRank rank, Loaded loaded) =>
-        new(rank.Rank, rank.Device, loaded.BytesRead, TimeSpan.FromMicroseconds(loaded.Microseconds),
-            [.. loaded.Memory.Select(use => new RankMemory(use.Purpose, use.Current, use.Peak))], loaded.PeakResidentBytes);
+        new(
+            rank.Rank,
+            rank.Device,
+            loaded.BytesRead,
+            TimeSpan.FromMicroseconds(loaded.Microseconds),
+            [.. loaded.Memory.Select(use => new RankMemory(use.Purpose, use.Current, use.Peak))],
+            loaded.PeakResidentBytes);
 
     private async Task<Loaded[]> LoadAsync(
         WorkerRank[] ranks, WorkerHubHost hub, GroupLoss loss, CancellationToken cancellationToken)
     {
-        await AllAsync(ranks, rank => rank.Connected, options.HelloTimeout, "has not connected", loss, cancellationToken);
+        var wait = new StageWait(loss, cancellationToken);
+        await wait.AllAsync(ranks, rank => rank.Connected, options.HelloTimeout, "has not connected");
         hub.CloseDoor();
         var load = new WorkerCommand
         {
@@ -70,37 +80,10 @@ internal sealed partial class WorkerGroupFactory(
         Array.ForEach(ranks, rank => rank.Load(load));
 
         var stall = options.LoadStallTimeout;
-        var blobs = await AllAsync(ranks[..1], rank => rank.Bootstrap, stall, "has made no bootstrap blob", loss, cancellationToken);
+        var blobs = await wait.AllAsync(ranks[..1], rank => rank.Bootstrap, stall, "has made no bootstrap blob");
         var bootstrap = new WorkerCommand { Bootstrap = new Bootstrap { Blob = ByteString.CopyFrom(blobs[0]) } };
         Array.ForEach(ranks, rank => rank.Post(bootstrap));
-        return await AllAsync(ranks, rank => rank.Loaded, stall, "has not got on with loading", loss, cancellationToken);
-    }
-
-    /// <summary>Waits until every rank has got there; a rank that was silent for too long is lost.</summary>
-    private static async Task<T[]> AllAsync<T>(
-        IReadOnlyList<WorkerRank> ranks,
-        Func<WorkerRank, Task<T>> stage,
-        TimeSpan silence,
-        string failure,
-        GroupLoss loss,
-        CancellationToken cancellationToken)
-    {
-        var all = Task.WhenAll(ranks.Select(stage));
-        var period = TimeSpan.FromTicks(Math.Clamp(silence.Ticks / 4, TimeSpan.TicksPerMillisecond, TimeSpan.TicksPerSecond));
-        while (!all.IsCompleted)
-        {
-            await Task.WhenAny(all, loss.Lost, Task.Delay(period, cancellationToken));
-            cancellationToken.ThrowIfCancellationRequested();
-            if (loss.Lost.IsCompleted)
-            {
-                throw loss.Lost.Result;
-            }
-
-            var silent = ranks.FirstOrDefault(rank => !stage(rank).IsCompleted && rank.Silence > silence);
-            silent?.Lose($"{failure} for {silence.TotalSeconds:0.#} s");
-        }
-
-        return await all;
+        return await wait.AllAsync(ranks, rank => rank.Loaded, stall, "has not got on with loading");
     }
 
     private static partial class Log

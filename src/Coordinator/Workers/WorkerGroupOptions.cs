@@ -14,7 +14,9 @@ internal sealed record WorkerGroupOptions
     /// <summary>Name of the collective backend.</summary>
     public string Collective { get; init; } = "shared-memory";
 
-    /// <summary>Compute threads of each worker; null divides the processors: 2 workers on 5 processors get 2 each.</summary>
+    /// <summary>
+    /// Compute threads of each worker; null divides the processors: 2 workers on 5 processors get 2 each.
+    /// </summary>
     public int? ThreadsPerWorker { get; init; }
 
     /// <summary>From the start of a process to its first message.</summary>
@@ -23,12 +25,14 @@ internal sealed record WorkerGroupOptions
     /// <summary>Longest silence of a rank while it loads.</summary>
     public TimeSpan LoadStallTimeout { get; init; } = TimeSpan.FromMinutes(2);
 
-    /// <summary>Longest wait for the answers to one step; generous, since a long prompt on processors takes minutes.</summary>
+    /// <summary>
+    /// Longest wait for the answers to one step; generous, since a long prompt on processors takes minutes.
+    /// </summary>
     public TimeSpan StepTimeout { get; init; } = TimeSpan.FromMinutes(10);
 
     /// <summary>
-    /// Longest wait of a rank for a peer inside a step. Shorter than <see cref="StepTimeout"/>, because the rank's own message
-    /// says more; not much shorter, because a pipeline's last stage waits for all the others.
+    /// Longest wait of a rank for a peer inside a step. Shorter than <see cref="StepTimeout"/>, because the rank's own
+    /// message says more; not much shorter, because a pipeline's last stage waits for all the others.
     /// </summary>
     public TimeSpan CollectiveTimeout { get; init; } = TimeSpan.FromMinutes(9);
 

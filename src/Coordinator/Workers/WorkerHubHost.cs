@@ -3,8 +3,9 @@ using Microsoft.AspNetCore.Server.Kestrel.Core;
 namespace TensorParallel.Coordinator.Workers;
 
 /// <summary>
-/// The workers' way in: a server of its own, apart from the public one, that listens on a unix socket in a private folder and
-/// nowhere else, and takes no configuration. One a group, so that a restarted group shares nothing with the lost one.
+/// The workers' way in: a server of its own, apart from the public one, that listens on a unix socket in a private
+/// folder and nowhere else, and takes no configuration. One a group, so that a restarted group shares nothing with the
+/// lost one.
 /// </summary>
 internal sealed class WorkerHubHost : IAsyncDisposable
 {
@@ -41,8 +42,8 @@ internal sealed class WorkerHubHost : IAsyncDisposable
     }
 
     /// <summary>
-    /// Removes the socket's path; the streams that exist live on. Called when every rank is in: then nobody can join any more,
-    /// and a coordinator that is killed leaves no file behind.
+    /// Removes the socket's path; the streams that exist live on. Called when every rank is in: then nobody can join
+    /// any more, and a coordinator that is killed leaves no file behind.
     /// </summary>
     public void CloseDoor() => _folder.Dispose();
 
@@ -82,7 +83,9 @@ internal sealed class WorkerHubHost : IAsyncDisposable
         return application;
     }
 
-    /// <summary>Heeds no signal: Ctrl-C is the coordinator's, which needs the streams to finish what is running.</summary>
+    /// <summary>
+    /// Heeds no signal: Ctrl-C is the coordinator's, which needs the streams to finish what is running.
+    /// </summary>
     private sealed class UnattendedLifetime : IHostLifetime
     {
         public Task WaitForStartAsync(CancellationToken cancellationToken) => Task.CompletedTask;

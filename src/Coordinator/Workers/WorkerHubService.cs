@@ -5,7 +5,9 @@ using TensorParallel.Protocol.Wire.Workers;
 
 namespace TensorParallel.Coordinator.Workers;
 
-/// <summary>Takes in the workers' streams: the first event must be a Hello with the group's secret and a free rank.</summary>
+/// <summary>
+/// Takes in the workers' streams: the first event must be a Hello with the group's secret and a free rank.
+/// </summary>
 internal sealed class WorkerHubService(HubAdmission admission) : WorkerHub.WorkerHubBase
 {
     private readonly byte[] _secret = Encoding.UTF8.GetBytes(admission.Secret);

@@ -7,4 +7,9 @@ namespace TensorParallel.Protocol.Architectures;
 /// <param name="PostAttentionNorm">Before the MLP.</param>
 /// <param name="Mlp">The MLP.</param>
 public sealed record BlockSpec(
-    string Name, NormSpec InputNorm, AttentionSpec Attention, NormSpec PostAttentionNorm, MlpSpec Mlp);
+    string Name, NormSpec InputNorm, AttentionSpec Attention, NormSpec PostAttentionNorm, MlpSpec Mlp)
+{
+    /// <summary>The linear layers in the order they run.</summary>
+    public IReadOnlyList<LinearSpec> Linears =>
+        [Attention.Query, Attention.Key, Attention.Value, Attention.Output, Mlp.Gate, Mlp.Up, Mlp.Down];
+}

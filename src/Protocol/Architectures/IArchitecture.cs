@@ -3,8 +3,8 @@ using TensorParallel.Protocol.Checkpoints;
 namespace TensorParallel.Protocol.Architectures;
 
 /// <summary>
-/// One model family as data. An implementation reads config.json and says which modules there are; it never computes. To
-/// add a family: one file here, one line in <see cref="ArchitectureCatalog"/>. Stateless, thread-safe.
+/// One model family as data. An implementation reads config.json and says which modules there are; it never computes.
+/// To add a family: one file here, one line in <see cref="ArchitectureCatalog"/>. Stateless, thread-safe.
 /// </summary>
 public interface IArchitecture
 {

@@ -2,7 +2,9 @@ using TensorParallel.Protocol.Checkpoints;
 
 namespace TensorParallel.Protocol.Architectures;
 
-/// <summary>The numbers of a Llama configuration, checked against each other and against bounds that keep products in 32 bits.</summary>
+/// <summary>
+/// The numbers of a Llama configuration, checked against each other and against bounds that keep products in 32 bits.
+/// </summary>
 internal sealed record LlamaSizes(
     int Layers,
     int Hidden,
@@ -21,7 +23,9 @@ internal sealed record LlamaSizes(
     private const int MaxWidth = 1 << 24;
     private const int MaxHeadDim = 4096;
 
-    /// <exception cref="CheckpointException">All contradictions at once, or the first key that cannot be read.</exception>
+    /// <exception cref="CheckpointException">
+    /// All contradictions at once, or the first key that cannot be read.
+    /// </exception>
     public static LlamaSizes Read(ModelConfig config)
     {
         var hidden = config.PositiveInt("hidden_size");
@@ -49,7 +53,8 @@ internal sealed record LlamaSizes(
     {
         if (!headDimIsWritten && Hidden % Heads != 0)
         {
-            yield return $"hidden_size {Hidden} is not a multiple of num_attention_heads {Heads}, and head_dim is not given.";
+            yield return $"hidden_size {Hidden} is not a multiple of num_attention_heads {Heads}, and head_dim is " +
+                "not given.";
         }
 
         if (Heads % KeyValueHeads != 0)

@@ -9,7 +9,8 @@ public static class ModelSpecTensors
     private const int MaxProblemsShown = 20;
 
     /// <summary>
-    /// Every tensor in load order: embedding, blocks, final norm, head. A tied head has no tensor of its own: it is the embedding's.
+    /// Every tensor in load order: embedding, blocks, final norm, head. A tied head has no tensor of its own: it is the
+    /// embedding's.
     /// </summary>
     public static IEnumerable<ExpectedTensor> Of(ModelSpec spec)
     {
@@ -43,8 +44,8 @@ public static class ModelSpecTensors
     public static ExpectedTensor Of(NormSpec norm) => new(norm.WeightName, [norm.Size]);
 
     /// <summary>
-    /// Finds every tensor of <see cref="Of(ModelSpec)"/>. Of a tied pair either name will do. Tensors that the model does not need (saved
-    /// <c>rotary_emb.inv_freq</c>) are left alone.
+    /// Finds every tensor of <see cref="Of(ModelSpec)"/>. Of a tied pair either name will do. Tensors that the model
+    /// does not need (saved <c>rotary_emb.inv_freq</c>) are left alone.
     /// </summary>
     /// <returns>By the name the model uses, which for a tied embedding may differ from the one in the file.</returns>
     /// <exception cref="CheckpointException">
@@ -112,8 +113,8 @@ public static class ModelSpecTensors
 
         return tensor.DType is DType.F32 or DType.BF16 or DType.F16
             ? null
-            : $"{tensor.File}: tensor {Quote.Of(tensor.Name)} is of dtype {tensor.DType.SafetensorsName()}, but only F32, " +
-              "BF16 and F16 weights can be loaded.";
+            : $"{tensor.File}: tensor {Quote.Of(tensor.Name)} is of dtype {tensor.DType.SafetensorsName()}, but only " +
+                "F32, BF16 and F16 weights can be loaded.";
     }
 
     private static string Text(List<string> problems) => string.Join(

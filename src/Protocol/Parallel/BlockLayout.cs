@@ -19,15 +19,11 @@ public readonly record struct BlockLayout(
     public static BlockLayout Of(BlockSpec block, IReadOnlyDictionary<string, TensorSlice> slices)
     {
         var attention = block.Attention;
-        LinearSpec[] linears =
-        [
-            attention.Query, attention.Key, attention.Value, attention.Output, block.Mlp.Gate, block.Mlp.Up, block.Mlp.Down,
-        ];
         return new(
             Heads(attention.Query, attention.NumAttentionHeads),
             Heads(attention.Key, attention.NumKeyValueHeads),
             Columns(block.Mlp.Gate),
-            linears.Max(linear => Gathered(slices[linear.WeightName])));
+            block.Linears.Max(linear => Gathered(slices[linear.WeightName])));
 
         IndexRange Heads(LinearSpec linear, int all)
         {

@@ -1,8 +1,8 @@
 namespace TensorParallel.Protocol.Parallel;
 
 /// <summary>
-/// As colwise, and the ranks join their columns, so that every rank goes on with whole rows. Where the next module can take
-/// cut rows (the sampler, after the output head), the join may be left out.
+/// As colwise, and the ranks join their columns, so that every rank goes on with whole rows. Where the next module can
+/// take cut rows (the sampler, after the output head), the join may be left out.
 /// </summary>
 internal sealed class ColwiseGatherOutputStyle : TpStyle
 {

@@ -14,7 +14,9 @@ public static class DeviceKinds
     /// <summary>Kind of a device: <c>cuda:1</c> is <c>cuda</c>.</summary>
     public static string Of(string deviceName) => deviceName.Split(':', 2)[0];
 
-    /// <summary>Dtype of activations for a model of the given dtype: CPUs compute in F32, other devices in the model's own.</summary>
+    /// <summary>
+    /// Dtype of activations for a model of the given dtype: CPUs compute in F32, other devices in the model's own.
+    /// </summary>
     public static DType ActivationDType(string deviceName, DType modelDType) =>
         Of(deviceName) == Cpu ? DType.F32 : modelDType;
 }

@@ -1,8 +1,8 @@
 namespace TensorParallel.Protocol.Parallel;
 
 /// <summary>
-/// The table is cut by vocabulary: a rank looks up the ids it holds, has zeros for the others, and the ranks add their rows. One
-/// table then serves a tied output head, cut alike.
+/// The table is cut by vocabulary: a rank looks up the ids it holds, has zeros for the others, and the ranks add their
+/// rows. One table then serves a tied output head, cut alike.
 /// </summary>
 internal sealed class EmbeddingRowwiseStyle : TpStyle
 {

@@ -6,8 +6,12 @@ namespace TensorParallel.Protocol.Parallel;
 /// <summary>The whole decision: pure data, printable, the same for every rank. Immutable.</summary>
 /// <param name="Mode">Tensor parallel or device map.</param>
 /// <param name="WorldSize">Number of ranks.</param>
-/// <param name="FallbackReasons">Why tensor parallelism was not possible; empty when it was, or was not asked for.</param>
-/// <param name="DeviceMap">Module → rank as a string (Hugging Face's <c>hf_device_map</c>); null under tensor parallelism.</param>
+/// <param name="FallbackReasons">
+/// Why tensor parallelism was not possible; empty when it was, or was not asked for.
+/// </param>
+/// <param name="DeviceMap">
+/// Module → rank as a string (Hugging Face's <c>hf_device_map</c>); null under tensor parallelism.
+/// </param>
 /// <param name="DType">Dtype of weights and KV cache on the device: F32, BF16 or F16.</param>
 /// <param name="Limits">Largest step, context and cache the ranks allocate for.</param>
 /// <param name="Ranks">One entry a rank, in rank order.</param>
@@ -23,7 +27,8 @@ public sealed record ExecutionPlan(
     IReadOnlyList<string> Notes)
 {
     /// <summary>
-    /// Rows or columns of a tensor on each rank, in rank order: what an all-gather of its output joins. 0 where a rank does not hold it.
+    /// Rows or columns of a tensor on each rank, in rank order: what an all-gather of its output joins. 0 where a rank
+    /// does not hold it.
     /// </summary>
     /// <exception cref="ArgumentException">A rank holds the tensor whole, so that there is nothing to join.</exception>
     public IReadOnlyList<int> CutLengths(string tensorName) => [.. Ranks.Select(rank =>

@@ -1,8 +1,9 @@
 namespace TensorParallel.Protocol.Parallel;
 
 /// <summary>
-/// Attention cut in whole query heads; each rank keeps the key/value heads that its query heads read, so that one may stand on several
-/// ranks. Examples: 8 query heads over 2 KV heads, 4 ranks: KV heads 0, 0, 1, 1. 12 over 3, 2 ranks: {0, 1} and {1, 2}. Immutable.
+/// Attention cut in whole query heads; each rank keeps the key/value heads that its query heads read, so that one may
+/// stand on several ranks. Examples: 8 query heads over 2 KV heads, 4 ranks: KV heads 0, 0, 1, 1. 12 over 3, 2 ranks:
+/// {0, 1} and {1, 2}. Immutable.
 /// </summary>
 public sealed class HeadPartition
 {
@@ -10,7 +11,9 @@ public sealed class HeadPartition
     private readonly int _groupSize;
     private readonly int _headDim;
 
-    /// <exception cref="ArgumentOutOfRangeException">More ranks than query heads, or KV heads that do not divide them.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">
+    /// More ranks than query heads, or KV heads that do not divide them.
+    /// </exception>
     public HeadPartition(int queryHeads, int keyValueHeads, int headDim, int ranks)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(headDim, 1);

@@ -7,8 +7,8 @@ namespace TensorParallel.Protocol.Parallel;
 public static class KvCacheBytes
 {
     /// <summary>
-    /// Keys and values of one block of positions, in all of a rank's layers. Example: 16 positions, 32 layers, 8 heads of 128, bf16:
-    /// 16 · 32 · 8 · 128 · 2 · 2 = 2 MiB.
+    /// Keys and values of one block of positions, in all of a rank's layers. Example: 16 positions, 32 layers, 8 heads
+    /// of 128, bf16: 16 · 32 · 8 · 128 · 2 · 2 = 2 MiB.
     /// </summary>
     public static long OfBlock(ModelSpec spec, RankPlan rank, int blockTokens, DType dtype)
     {

@@ -7,8 +7,8 @@ internal static class NearestName
     private const int MaxLength = 200;
 
     /// <summary>
-    /// The candidate that fewest insertions, deletions and replacements lead to; null when that is more than a third of the text.
-    /// Example: "layers.*.self_attn.q_pro" is 1 from "layers.*.self_attn.q_proj".
+    /// The candidate that fewest insertions, deletions and replacements lead to; null when that is more than a third of
+    /// the text. Example: "layers.*.self_attn.q_pro" is 1 from "layers.*.self_attn.q_proj".
     /// </summary>
     public static string? Of(string text, IEnumerable<string> candidates)
     {

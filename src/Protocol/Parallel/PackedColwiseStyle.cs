@@ -1,8 +1,8 @@
 namespace TensorParallel.Protocol.Parallel;
 
 /// <summary>
-/// As colwise for a tensor that stacks gate over up: a rank holds its rows of each half, so both halves stay aligned. Example: [gate 0 … 175,
-/// up 176 … 351], rank 1 of 3 with part [64, 128): rows 64 … 127 and 240 … 303.
+/// As colwise for a tensor that stacks gate over up: a rank holds its rows of each half, so both halves stay aligned.
+/// Example: [gate 0 … 175, up 176 … 351], rank 1 of 3 with part [64, 128): rows 64 … 127 and 240 … 303.
 /// </summary>
 internal sealed class PackedColwiseStyle : TpStyle
 {

@@ -1,6 +1,8 @@
 namespace TensorParallel.Protocol.Parallel;
 
-/// <summary>A plan cannot be made or read. Every problem is one sentence for the user that says what to do about it.</summary>
+/// <summary>
+/// A plan cannot be made or read. Every problem is one sentence for the user that says what to do about it.
+/// </summary>
 public sealed class PlanException : Exception
 {
     /// <param name="problems">At least one sentence.</param>
@@ -15,5 +17,7 @@ public sealed class PlanException : Exception
 
     private static string Text(IReadOnlyList<string> problems) => problems.Count == 1
         ? problems[0]
-        : string.Join(Environment.NewLine, problems.Select(p => $"- {p}").Prepend($"{problems.Count} problems with the plan:"));
+        : string.Join(
+            Environment.NewLine,
+            problems.Select(problem => $"- {problem}").Prepend($"{problems.Count} problems with the plan:"));
 }

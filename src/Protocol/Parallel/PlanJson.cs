@@ -8,11 +8,14 @@ using TensorParallel.Protocol.Generation;
 namespace TensorParallel.Protocol.Parallel;
 
 /// <summary>
-/// <see cref="ExecutionPlan"/> as JSON, for people, clients and workers alike; <c>plan.schema.json</c> beside this file describes it.
+/// <see cref="ExecutionPlan"/> as JSON, for people, clients and workers alike; <c>plan.schema.json</c> beside this file
+/// describes it.
 /// </summary>
 public static class PlanJson
 {
-    private static readonly JsonWriterOptions s_compact = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+    private static readonly JsonWriterOptions s_compact =
+        new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+
     private static readonly JsonWriterOptions s_indented = s_compact with { Indented = true, NewLine = "\n" };
 
     /// <summary>The whole plan.</summary>
@@ -50,8 +53,8 @@ public static class PlanJson
     }
 
     /// <summary>
-    /// The properties that fit beside other things: mode, world_size, fallback_reasons, device_map and dtype; into the object that
-    /// <paramref name="json"/> is in.
+    /// The properties that fit beside other things: mode, world_size, fallback_reasons, device_map and dtype; into the
+    /// object that <paramref name="json"/> is in.
     /// </summary>
     public static void WriteSummary(Utf8JsonWriter json, ExecutionPlan plan)
     {

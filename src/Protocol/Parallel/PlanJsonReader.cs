@@ -52,7 +52,8 @@ internal static class PlanJsonReader
             : throw plan.Wrong("ranks", $"there are {result.Ranks.Count} for a world_size of {worldSize}.");
     }
 
-    private static IReadOnlyList<KeyValuePair<string, string>>? DeviceMap(StrictObject plan, PlanMode mode, int worldSize)
+    private static IReadOnlyList<KeyValuePair<string, string>>? DeviceMap(
+        StrictObject plan, PlanMode mode, int worldSize)
     {
         var map = plan.TextMapOrNull("device_map");
         if (map is null != (mode == PlanMode.TensorParallel))

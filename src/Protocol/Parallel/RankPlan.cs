@@ -3,10 +3,14 @@ namespace TensorParallel.Protocol.Parallel;
 /// <summary>Everything one rank holds and allocates.</summary>
 /// <param name="Rank">0 … world size − 1.</param>
 /// <param name="Device">Device name, for example <c>cpu:0</c> or <c>cuda:1</c>.</param>
-/// <param name="WeightBytes">Sum over <paramref name="Tensors"/>; a tied embedding/head held once is counted once.</param>
+/// <param name="WeightBytes">
+/// Sum over <paramref name="Tensors"/>; a tied embedding/head held once is counted once.
+/// </param>
 /// <param name="KvBytes">Key/value cache of this rank's layers and heads.</param>
 /// <param name="WorkspaceBytes">Activations for the largest step.</param>
-/// <param name="Layers">Decoder blocks on this rank (all of them under tensor parallelism; may be empty in a device map).</param>
+/// <param name="Layers">
+/// Decoder blocks on this rank (all of them under tensor parallelism; may be empty in a device map).
+/// </param>
 /// <param name="HasEmbedding">This rank looks up token embeddings.</param>
 /// <param name="HasOutputHead">This rank holds final norm and output head (or its part of it).</param>
 /// <param name="KeyValueHeads">

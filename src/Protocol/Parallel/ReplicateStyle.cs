@@ -1,8 +1,8 @@
 namespace TensorParallel.Protocol.Parallel;
 
 /// <summary>
-/// Held whole by every rank, which computes it alike: norms, and whatever no key of a plan names. The alias is the training-time name:
-/// it differs in gradients only.
+/// Held whole by every rank, which computes it alike: norms, and whatever no key of a plan names. The alias is the
+/// training-time name: it differs in gradients only.
 /// </summary>
 internal sealed class ReplicateStyle : TpStyle
 {

@@ -7,7 +7,9 @@ namespace TensorParallel.Protocol.Parallel;
 /// <param name="Styles">Style by module path, for every module that has parameters.</param>
 /// <param name="Notes">Remarks for people: what no key names, what was added for a tied head.</param>
 /// <param name="Problems">Mistakes in the plan's text: it is refused whatever else is allowed.</param>
-/// <param name="Obstacles">Why the plan, though well written, cannot be run on any number of ranks: reasons to fall back.</param>
+/// <param name="Obstacles">
+/// Why the plan, though well written, cannot be run on any number of ranks: reasons to fall back.
+/// </param>
 public sealed record ResolvedTpPlan(
     string Source,
     IReadOnlyDictionary<string, TpStyle> Styles,

@@ -4,8 +4,8 @@ using TensorParallel.Protocol.Checkpoints;
 namespace TensorParallel.Protocol.Parallel;
 
 /// <summary>
-/// A JSON object of which every key must be read exactly once: <see cref="End"/> complains about the rest. Its path, such as
-/// <c>plan.ranks[1]</c>, stands in every message.
+/// A JSON object of which every key must be read exactly once: <see cref="End"/> complains about the rest. Its path,
+/// such as <c>plan.ranks[1]</c>, stands in every message.
 /// </summary>
 internal sealed class StrictObject(JsonElement element, string path)
 {
@@ -59,7 +59,8 @@ internal sealed class StrictObject(JsonElement element, string path)
         return value.ValueKind switch
         {
             JsonValueKind.Null => null,
-            JsonValueKind.Object => [.. value.EnumerateObject().Select(p => KeyValuePair.Create(p.Name, Text(key, p.Value)))],
+            JsonValueKind.Object =>
+                [.. value.EnumerateObject().Select(p => KeyValuePair.Create(p.Name, Text(key, p.Value)))],
             _ => throw Wrong(key, "it is neither an object nor null."),
         };
     }
@@ -75,19 +76,23 @@ internal sealed class StrictObject(JsonElement element, string path)
     private JsonElement[] Items(string key)
     {
         var value = Get(key);
-        return value.ValueKind == JsonValueKind.Array ? [.. value.EnumerateArray()] : throw Wrong(key, "it is not a list.");
+        return value.ValueKind == JsonValueKind.Array
+            ? [.. value.EnumerateArray()]
+            : throw Wrong(key, "it is not a list.");
     }
 
     private string Text(string key, JsonElement value) => value.ValueKind == JsonValueKind.String
         ? value.GetString()!
         : throw Wrong(key, $"{Quote.Of(value.GetRawText())} is not a string.");
 
-    private StrictObject Object(string key, JsonElement value, string itemPath) => value.ValueKind == JsonValueKind.Object
-        ? new StrictObject(value, itemPath)
-        : throw Wrong(key, $"{Quote.Of(value.GetRawText())} is not an object.");
+    private StrictObject Object(string key, JsonElement value, string itemPath) =>
+        value.ValueKind == JsonValueKind.Object
+            ? new StrictObject(value, itemPath)
+            : throw Wrong(key, $"{Quote.Of(value.GetRawText())} is not an object.");
 
     private long Whole(string key, JsonElement value, long least, long most) =>
-        value.ValueKind == JsonValueKind.Number && value.TryGetInt64(out var number) && number >= least && number <= most
+        value.ValueKind == JsonValueKind.Number
+        && value.TryGetInt64(out var number) && number >= least && number <= most
             ? number
             : throw Wrong(key, $"{Quote.Of(value.GetRawText())} is not a whole number from {least} to {most}.");
 

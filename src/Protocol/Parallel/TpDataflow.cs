@@ -3,8 +3,8 @@ using TensorParallel.Protocol.Architectures;
 namespace TensorParallel.Protocol.Parallel;
 
 /// <summary>
-/// Walks the rows through a model, embedding to head, and says where what a module hands on is not what the next one takes. Whole rows
-/// go in and out of every block; in between they may be cut by heads (attention) or by columns (MLP).
+/// Walks the rows through a model, embedding to head, and says where what a module hands on is not what the next one
+/// takes. Whole rows go in and out of every block; in between they may be cut by heads (attention) or by columns (MLP).
 /// </summary>
 internal sealed class TpDataflow
 {
@@ -27,8 +27,8 @@ internal sealed class TpDataflow
         {
             return
             [
-                "The tp plan cuts nothing: every rank would hold and compute the whole model; name the projections of " +
-                "attention and MLP in it, or use \"auto\".",
+                "The tp plan cuts nothing: every rank would hold and compute the whole model; name the projections " +
+                "of attention and MLP in it, or use \"auto\".",
             ];
         }
 
@@ -77,16 +77,16 @@ internal sealed class TpDataflow
 
         foreach (var linear in inputs.Where(linear => _styles[linear.Name].InputLayout == ActivationLayout.Sharded))
         {
-            Add(layer, block, linear, $"{_styles[linear.Name].Name} takes cut rows, but the norm before it hands on whole " +
-                "ones; use colwise or rowwise_split_input.");
+            Add(layer, block, linear, $"{_styles[linear.Name].Name} takes cut rows, but the norm before it hands on " +
+                "whole ones; use colwise or rowwise_split_input.");
         }
 
         var layouts = inputs.Select(linear => _styles[linear.Name].OutputLayout).Distinct().ToList();
         if (layouts.Count > 1)
         {
             var said = string.Join(", ", inputs.Select(linear => $"{LastName(linear)} {_styles[linear.Name].Name}"));
-            Add(layer, block, inputs[0], $"it and its neighbours must hand on rows cut alike, but the plan has {said}; give " +
-                $"them all colwise, or all colwise_gather_output.");
+            Add(layer, block, inputs[0], "it and its neighbours must hand on rows cut alike, but the plan has " +
+                $"{said}; give them all colwise, or all colwise_gather_output.");
         }
         else
         {
@@ -101,12 +101,13 @@ internal sealed class TpDataflow
         {
             Add(layer, block, output, fedWith == ActivationLayout.Sharded
                 ? $"{style.Name} takes whole rows, but it is fed with rows cut by {unit}; use rowwise."
-                : $"{style.Name} takes rows cut by {unit}, but it is fed with whole ones; use rowwise_split_input, or colwise " +
-                  "on the layers before it.");
+                : $"{style.Name} takes rows cut by {unit}, but it is fed with whole ones; use rowwise_split_input, " +
+                    "or colwise on the layers before it.");
         }
         else if (style.OutputLayout != ActivationLayout.Replicated)
         {
-            Add(layer, block, output, $"{style.Name} hands on cut rows, but the sum with the residual takes whole ones; use " +
+            Add(layer, block, output, $"{style.Name} hands on cut rows, but the sum with the residual takes whole " +
+                "ones; use " +
                 (fedWith == ActivationLayout.Sharded ? "rowwise." : "colwise_gather_output or rowwise_split_input."));
         }
     }
@@ -130,7 +131,8 @@ internal sealed class TpDataflow
     {
         if (_styles[norm.Name].WeightDim is not null)
         {
-            _problems.Add(layer, RelativeName(block, norm.Name), $"{_styles[norm.Name].Name} does not cut a norm; leave the key out.");
+            var sentence = $"{_styles[norm.Name].Name} does not cut a norm; leave the key out.";
+            _problems.Add(layer, RelativeName(block, norm.Name), sentence);
         }
     }
 
@@ -154,8 +156,8 @@ internal sealed class TpDataflow
         {
             _problems.Add(
                 _spec.OutputHead.Name,
-                $"it is one table with {_spec.Embedding.Name}, but {head.Name} and {embedding.Name} cut it differently; use " +
-                "colwise_gather_output with embedding_rowwise, or replicate for both.");
+                $"it is one table with {_spec.Embedding.Name}, but {head.Name} and {embedding.Name} cut it " +
+                "differently; use colwise_gather_output with embedding_rowwise, or replicate for both.");
         }
     }
 

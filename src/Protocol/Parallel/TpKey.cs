@@ -1,9 +1,9 @@
 namespace TensorParallel.Protocol.Parallel;
 
 /// <summary>
-/// Left side of a plan's rule, in Hugging Face's syntax: the dotted path of a module or of a parameter, with or without the leading
-/// <c>model.</c>, where <c>*</c> stands for one layer number. <c>layers.*.self_attn.q_proj</c> names weight and bias of every
-/// layer. The one matcher of the system. Immutable.
+/// Left side of a plan's rule, in Hugging Face's syntax: the dotted path of a module or of a parameter, with or without
+/// the leading <c>model.</c>, where <c>*</c> stands for one layer number. <c>layers.*.self_attn.q_proj</c> names weight
+/// and bias of every layer. The one matcher of the system. Immutable.
 /// </summary>
 internal sealed class TpKey
 {

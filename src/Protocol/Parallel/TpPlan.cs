@@ -3,9 +3,9 @@ using TensorParallel.Protocol.Architectures;
 namespace TensorParallel.Protocol.Parallel;
 
 /// <summary>
-/// A tensor-parallel plan as it was written: rules from paths to styles. Of the rules that match a parameter the most specific one
-/// counts: one for the parameter before one for its module, an indexed one before one with <c>*</c>. A plan replaces the
-/// architecture's own as a whole. Immutable.
+/// A tensor-parallel plan as it was written: rules from paths to styles. Of the rules that match a parameter the most
+/// specific one counts: one for the parameter before one for its module, an indexed one before one with <c>*</c>. A
+/// plan replaces the architecture's own as a whole. Immutable.
 /// </summary>
 public sealed class TpPlan
 {
@@ -34,7 +34,8 @@ public sealed class TpPlan
 
     /// <summary>Reads a plan that a user gave: an inline JSON object, or the path of a JSON file.</summary>
     /// <exception cref="PlanException">
-    /// No such file, or not JSON. What is wrong with single entries goes to <see cref="Problems"/>, to be reported with the rest.
+    /// No such file, or not JSON. What is wrong with single entries goes to <see cref="Problems"/>, to be reported with
+    /// the rest.
     /// </exception>
     public static TpPlan Read(string text) => TpPlanReader.Read(text);
 
@@ -46,7 +47,9 @@ public sealed class TpPlan
     /// <summary>Lays the plan over a model. Throws nothing: what is wrong is in the result.</summary>
     public ResolvedTpPlan ResolveFor(ModelSpec spec) => TpPlanResolver.Resolve(spec, this);
 
-    /// <summary>The rule for a parameter such as <c>model.layers.3.self_attn.q_proj.weight</c>; null: no key names it.</summary>
+    /// <summary>
+    /// The rule for a parameter such as <c>model.layers.3.self_attn.q_proj.weight</c>; null: no key names it.
+    /// </summary>
     internal TpRule? Match(string parameter)
     {
         var path = TpKey.Segments(parameter);

@@ -17,7 +17,8 @@ internal static class TpPlanReader
         if (!isInline && !File.Exists(trimmed))
         {
             throw new PlanException(
-                $"The tp plan {Quote.Of(text)} is neither \"auto\", nor an inline JSON object, nor a file that exists.");
+                $"The tp plan {Quote.Of(text)} is neither \"auto\", nor an inline JSON object, nor a file that " +
+                "exists.");
         }
 
         var source = isInline ? "inline" : Path.GetFullPath(trimmed);
@@ -47,7 +48,8 @@ internal static class TpPlanReader
             }
             else if (!known.TryAdd(key!.Normalized, text))
             {
-                problems.Add($"{Quote.Of(text)} and {Quote.Of(known[key.Normalized])} name the same; keep one of them.");
+                problems.Add($"{Quote.Of(text)} and {Quote.Of(known[key.Normalized])} name the same; keep one of " +
+                    "them.");
             }
             else
             {
@@ -76,14 +78,15 @@ internal static class TpPlanReader
             else
             {
                 problems.Add(
-                    $"{Quote.Of(property.Name)}: {Quote.Of(property.Value.GetRawText())} is not a style name in quotes; " +
-                    $"known are: {string.Join(", ", TpStyleCatalog.Names)}.");
+                    $"{Quote.Of(property.Name)}: {Quote.Of(property.Value.GetRawText())} is not a style name in " +
+                    $"quotes; known are: {string.Join(", ", TpStyleCatalog.Names)}.");
             }
         }
 
         if (entries.Count > MaxRules)
         {
-            throw new PlanException($"The tp plan has {entries.Count} keys, more than the {MaxRules} allowed; use * for layers.");
+            throw new PlanException(
+                $"The tp plan has {entries.Count} keys, more than the {MaxRules} allowed; use * for layers.");
         }
 
         var plan = FromEntries(source, entries);

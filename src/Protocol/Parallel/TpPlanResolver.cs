@@ -50,7 +50,8 @@ internal sealed class TpPlanResolver
             if (rule is not null && rule.Style != weight?.Style)
             {
                 _problems.Add(
-                    $"{Quote.Of(rule.Key.Text)}: {TpKey.Generalize(bias)} must be cut as its weight is; leave the key out.");
+                    $"{Quote.Of(rule.Key.Text)}: {TpKey.Generalize(bias)} must be cut as its weight is; leave the " +
+                    "key out.");
             }
         }
 
@@ -108,7 +109,8 @@ internal sealed class TpPlanResolver
             _unnamed.Remove(embedding);
             _styles[embedding] = TpStyleCatalog.EmbeddingRowwise;
             _notes.Add(
-                $"{embedding} is the table of {head} too, so it is cut by vocabulary ({TpStyleCatalog.EmbeddingRowwise.Name}).");
+                $"{embedding} is the table of {head} too, so it is cut by vocabulary " +
+                $"({TpStyleCatalog.EmbeddingRowwise.Name}).");
         }
 
         _styles[head] = headStyle;

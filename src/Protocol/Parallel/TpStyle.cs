@@ -1,9 +1,10 @@
 namespace TensorParallel.Protocol.Parallel;
 
 /// <summary>
-/// One way to cut a module over the ranks, by Hugging Face's name. It says two things: which part of the parameters a rank
-/// holds, and how the activations lie before and after; the collective follows from the latter. Nothing outside this folder knows
-/// which dimension is cut. To add a style: one file here, one line in <see cref="TpStyleCatalog"/>. Stateless, thread-safe.
+/// One way to cut a module over the ranks, by Hugging Face's name. It says two things: which part of the parameters a
+/// rank holds, and how the activations lie before and after; the collective follows from the latter. Nothing outside
+/// this folder knows which dimension is cut. To add a style: one file here, one line in <see cref="TpStyleCatalog"/>.
+/// Stateless, thread-safe.
 /// </summary>
 public abstract class TpStyle
 {
@@ -29,19 +30,23 @@ public abstract class TpStyle
     public abstract ActivationLayout OutputLayout { get; }
 
     /// <summary>
-    /// The module is fed whole rows and takes its own columns of them. Example: rowwise_split_input, 4 ranks, 4096 columns: rank 1 reads
-    /// columns 1024 … 2047.
+    /// The module is fed whole rows and takes its own columns of them. Example: rowwise_split_input, 4 ranks, 4096
+    /// columns: rank 1 reads columns 1024 … 2047.
     /// </summary>
     public bool SplitsInput => WeightDim == 1 && InputLayout == ActivationLayout.Replicated;
 
-    /// <summary>What the ranks do together after the local product; a bias that is not cut is added after it, once.</summary>
+    /// <summary>
+    /// What the ranks do together after the local product; a bias that is not cut is added after it, once.
+    /// </summary>
     public CollectiveKind Collective => ActivationLayouts.Between(LocalOutputLayout, OutputLayout);
 
     /// <summary>The slice of a weight [rows, columns].</summary>
     /// <param name="name">The tensor's name.</param>
     /// <param name="rows">All rows.</param>
     /// <param name="columns">All columns.</param>
-    /// <param name="part">This rank's part of <see cref="WeightDim"/>; of one stacked part when the style is for those.</param>
+    /// <param name="part">
+    /// This rank's part of <see cref="WeightDim"/>; of one stacked part when the style is for those.
+    /// </param>
     /// <param name="elementBytes">Bytes of an element on the device.</param>
     /// <exception cref="ArgumentOutOfRangeException">The part leaves the dimension.</exception>
     public TensorSlice CutWeight(string name, int rows, int columns, IndexRange part, int elementBytes)
@@ -57,8 +62,8 @@ public abstract class TpStyle
     }
 
     /// <summary>
-    /// The slice of a bias [length]: cut as the weight's rows are. A weight cut by columns leaves it whole: every rank holds it, and it is
-    /// added after the sum.
+    /// The slice of a bias [length]: cut as the weight's rows are. A weight cut by columns leaves it whole: every rank
+    /// holds it, and it is added after the sum.
     /// </summary>
     public TensorSlice CutBias(string name, int length, IndexRange part, int elementBytes)
     {

@@ -1,8 +1,8 @@
 namespace TensorParallel.Protocol.Parallel;
 
 /// <summary>
-/// A dimension cut into contiguous parts of whole units; earlier ranks get the surplus. Examples: 8 heads over 3 ranks: 3, 3, 2;
-/// 176 columns in units of 16 over 3 ranks: 11 units as 4, 4, 3, which is 64, 64 and 48 columns. Immutable.
+/// A dimension cut into contiguous parts of whole units; earlier ranks get the surplus. Examples: 8 heads over 3 ranks:
+/// 3, 3, 2; 176 columns in units of 16 over 3 ranks: 11 units as 4, 4, 3, which is 64, 64 and 48 columns. Immutable.
 /// </summary>
 public sealed class UnitPartition
 {
@@ -41,7 +41,9 @@ public sealed class UnitPartition
     /// <summary>Part of a rank; never empty.</summary>
     public IndexRange this[int rank] => new(StartOf(rank), StartOf(rank + 1));
 
-    /// <summary>Cuts a vocabulary or an MLP width: units of 16, else 8, else 1, the first that gives every rank one.</summary>
+    /// <summary>
+    /// Cuts a vocabulary or an MLP width: units of 16, else 8, else 1, the first that gives every rank one.
+    /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">Fewer indices than ranks.</exception>
     public static UnitPartition OfWidth(int size, int ranks)
     {

@@ -5,9 +5,9 @@ using TensorParallel.Protocol.Generation;
 namespace TensorParallel.Protocol.Parallel;
 
 /// <summary>
-/// The activation buffers of a rank for the largest step: what the plan counts and the worker allocates, from one formula. T = most
-/// tokens of a step, S = most sequences, H = hidden size, d = head size, q, kv, I = this rank's query heads, KV heads and MLP columns
-/// (the most of any of its blocks), V = its vocabulary rows.
+/// The activation buffers of a rank for the largest step: what the plan counts and the worker allocates, from one
+/// formula. T = most tokens of a step, S = most sequences, H = hidden size, d = head size, q, kv, I = this rank's query
+/// heads, KV heads and MLP columns (the most of any of its blocks), V = its vocabulary rows.
 /// </summary>
 public static class WorkspaceBuffers
 {
@@ -53,7 +53,9 @@ public static class WorkspaceBuffers
     /// <summary>[T, I].</summary>
     public const string Activated = "activated";
 
-    /// <summary>[T, widest part that this rank adds to an all-gather]; only with gathering styles inside blocks.</summary>
+    /// <summary>
+    /// [T, widest part that this rank adds to an all-gather]; only with gathering styles inside blocks.
+    /// </summary>
     public const string GatherPart = "gather_part";
 
     /// <summary>[S, H]: the normed rows whose logits are wanted.</summary>

@@ -28,8 +28,10 @@ public static partial class WireMapping
     {
         var where = $"result of step {message.Step}";
         Require(message.Step >= 0, where, "step", message.Step, "not negative");
-        Require(message.ComputeMicroseconds >= 0, where, "compute_microseconds", message.ComputeMicroseconds, "not negative");
-        Require(message.PeakResidentBytes >= 0, where, "peak_resident_bytes", message.PeakResidentBytes, "not negative");
+        Require(message.ComputeMicroseconds >= 0, where, "compute_microseconds", message.ComputeMicroseconds,
+            "not negative");
+        Require(message.PeakResidentBytes >= 0, where, "peak_resident_bytes", message.PeakResidentBytes,
+            "not negative");
         var tokens = new SampledToken[message.Tokens.Count];
         for (var i = 0; i < tokens.Length; i++)
         {

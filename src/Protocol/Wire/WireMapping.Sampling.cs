@@ -35,8 +35,10 @@ public static partial class WireMapping
         Require(float.IsFinite(message.RepetitionPenalty) && message.RepetitionPenalty > 0, where, "repetition_penalty",
             message.RepetitionPenalty, "finite and above 0");
         Require(float.IsFinite(message.PresencePenalty), where, "presence_penalty", message.PresencePenalty, "finite");
-        Require(float.IsFinite(message.FrequencyPenalty), where, "frequency_penalty", message.FrequencyPenalty, "finite");
-        Require(message.Logprobs is >= 0 and <= MaxLogProbs, where, "logprobs", message.Logprobs, $"in 0 … {MaxLogProbs}");
+        Require(float.IsFinite(message.FrequencyPenalty), where, "frequency_penalty", message.FrequencyPenalty,
+            "finite");
+        Require(message.Logprobs is >= 0 and <= MaxLogProbs, where, "logprobs", message.Logprobs,
+            $"in 0 … {MaxLogProbs}");
         Require(message.MinNewTokens >= 0, where, "min_new_tokens", message.MinNewTokens, "not negative");
         foreach (var token in message.EosTokenIds)
         {

@@ -3,8 +3,8 @@ using TensorParallel.Protocol.Generation;
 namespace TensorParallel.Protocol.Wire;
 
 /// <summary>
-/// The one place where the messages of <c>worker.proto</c> become records and back. Reading is strict: what is outside its
-/// documented bounds throws <see cref="WireException"/>, so that nothing behind this line checks again.
+/// The one place where the messages of <c>worker.proto</c> become records and back. Reading is strict: what is outside
+/// its documented bounds throws <see cref="WireException"/>, so that nothing behind this line checks again.
 /// </summary>
 public static partial class WireMapping
 {
@@ -21,8 +21,8 @@ public static partial class WireMapping
     }
 
     /// <summary>
-    /// A step as a record, checked against the sizes the ranks allocated for: rows of the whole step, slots (each once),
-    /// positions, block ids.
+    /// A step as a record, checked against the sizes the ranks allocated for: rows of the whole step, slots (each
+    /// once), positions, block ids.
     /// </summary>
     public static StepBatch ToRecord(Workers.Step step, StepLimits limits)
     {
@@ -105,7 +105,8 @@ public static partial class WireMapping
     {
         if (!holds)
         {
-            throw new WireException(FormattableString.Invariant($"{where}: {field} is {value}, it must be {expected}."));
+            throw new WireException(
+                FormattableString.Invariant($"{where}: {field} is {value}, it must be {expected}."));
         }
     }
 }

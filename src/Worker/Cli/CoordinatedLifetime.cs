@@ -4,9 +4,9 @@ using Microsoft.Extensions.Hosting;
 namespace TensorParallel.Worker.Cli;
 
 /// <summary>
-/// Leaves the end of the process to the coordinator. Ctrl-C and a service's stop reach every process of the group at once; a
-/// worker that obeyed would break the requests which the coordinator is about to finish. When the coordinator is gone the
-/// stream ends, and that ends the worker; SIGKILL does always.
+/// Leaves the end of the process to the coordinator. Ctrl-C and a service's stop reach every process of the group at
+/// once; a worker that obeyed would break the requests which the coordinator is about to finish. When the coordinator
+/// is gone the stream ends, and that ends the worker; SIGKILL does always.
 /// </summary>
 internal sealed class CoordinatedLifetime : IHostLifetime, IDisposable
 {

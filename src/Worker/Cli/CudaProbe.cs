@@ -5,8 +5,8 @@ using TensorParallel.Protocol.Wire;
 namespace TensorParallel.Worker.Cli;
 
 /// <summary>
-/// Asks the CUDA driver for its devices, without a context (one would cost hundreds of megabytes on every GPU) and without a
-/// toolkit. The driver is looked up at run time: a machine without one is an ordinary machine.
+/// Asks the CUDA driver for its devices, without a context (one would cost hundreds of megabytes on every GPU) and
+/// without a toolkit. The driver is looked up at run time: a machine without one is an ordinary machine.
 /// </summary>
 internal static unsafe class CudaProbe
 {
@@ -44,7 +44,8 @@ internal static unsafe class CudaProbe
         var get = (delegate* unmanaged<int*, int, int>)NativeLibrary.GetExport(driver, "cuDeviceGet");
         var getName = (delegate* unmanaged<byte*, int, int, int>)NativeLibrary.GetExport(driver, "cuDeviceGetName");
         var getMemory = (delegate* unmanaged<nuint*, int, int>)NativeLibrary.GetExport(driver, "cuDeviceTotalMem_v2");
-        var getAttribute = (delegate* unmanaged<int*, int, int, int>)NativeLibrary.GetExport(driver, "cuDeviceGetAttribute");
+        var getAttribute =
+            (delegate* unmanaged<int*, int, int, int>)NativeLibrary.GetExport(driver, "cuDeviceGetAttribute");
 
         Check(initialise(0), "cuInit");
         int count;
@@ -71,7 +72,8 @@ internal static unsafe class CudaProbe
     {
         if (result != 0)
         {
-            throw new InvalidOperationException($"The CUDA driver answered {call} with error {result}; see its cuda.h, CUresult.");
+            throw new InvalidOperationException(
+                $"The CUDA driver answered {call} with error {result}; cuda.h names it (CUresult).");
         }
     }
 }

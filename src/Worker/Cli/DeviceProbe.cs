@@ -35,7 +35,8 @@ internal static class DeviceProbe
     private static long Kilobytes(string field)
     {
         // "MemAvailable:   12345678 kB"
-        var line = File.ReadLines("/proc/meminfo").First(line => line.StartsWith(field + ":", StringComparison.Ordinal));
+        var line = File.ReadLines("/proc/meminfo")
+            .First(line => line.StartsWith(field + ":", StringComparison.Ordinal));
         return long.Parse(line.Split(' ', StringSplitOptions.RemoveEmptyEntries)[1], CultureInfo.InvariantCulture);
     }
 

@@ -8,7 +8,9 @@ namespace TensorParallel.Worker.Cli;
 /// <summary>The process of one rank: composition root, logging, and the ways it ends.</summary>
 internal static class RankHost
 {
-    /// <summary>Runs the session to its end and returns the exit code; does not return when the coordinator is lost.</summary>
+    /// <summary>
+    /// Runs the session to its end and returns the exit code; does not return when the coordinator is lost.
+    /// </summary>
     /// <param name="address">Where the coordinator listens.</param>
     /// <param name="identity">Rank and secret.</param>
     /// <param name="parentProcessId">Process to die with; null: only the stream counts.</param>
@@ -18,7 +20,8 @@ internal static class RankHost
     {
         if (parentProcessId is { } parent && !ProcessCalls.DieWithParent(parent))
         {
-            await Console.Error.WriteLineAsync($"worker: the coordinator (process {parent}) ended before rank {identity.Rank} ran.");
+            await Console.Error.WriteLineAsync(
+                $"worker: the coordinator (process {parent}) ended before rank {identity.Rank} ran.");
             return 1;
         }
 

@@ -3,8 +3,8 @@ using Microsoft.Extensions.Logging;
 namespace TensorParallel.Worker.Cli;
 
 /// <summary>
-/// Writes log lines as <c>rank 1 warn: text</c>. The coordinator reads level and text back from them; there is no buffer, so
-/// that the last line before a crash is not lost.
+/// Writes log lines as <c>rank 1 warn: text</c>. The coordinator reads level and text back from them; there is no
+/// buffer, so that the last line before a crash is not lost.
 /// </summary>
 internal sealed class RankLoggerProvider(int rank, TextWriter writer) : ILoggerProvider
 {
@@ -50,7 +50,11 @@ internal sealed class RankLoggerProvider(int rank, TextWriter writer) : ILoggerP
         public bool IsEnabled(LogLevel logLevel) => logLevel >= _minimum && logLevel != LogLevel.None;
 
         public void Log<TState>(
-            LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
+            LogLevel logLevel,
+            EventId eventId,
+            TState state,
+            Exception? exception,
+            Func<TState, Exception?, string> formatter)
         {
             if (!IsEnabled(logLevel))
             {

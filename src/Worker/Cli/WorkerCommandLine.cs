@@ -1,3 +1,4 @@
+using TensorParallel.Protocol.Wire;
 using TensorParallel.Worker.Session;
 
 namespace TensorParallel.Worker.Cli;
@@ -5,12 +6,6 @@ namespace TensorParallel.Worker.Cli;
 /// <summary>Reads the arguments and runs a command. Exit codes: 0 fine, 1 failed, 2 bad command line.</summary>
 internal static class WorkerCommandLine
 {
-    /// <summary>Name of the variable that carries the secret: arguments are readable by every user of the machine.</summary>
-    public const string SecretVariable = "TENSOR_PARALLEL_SECRET";
-
-    /// <summary>Name of the variable with the process id of the launcher; set, the worker ends with it.</summary>
-    public const string ParentVariable = "TENSOR_PARALLEL_PARENT";
-
     private const string Usage = """
         Executes one rank of a model. The coordinator starts it; by hand only 'probe' is of use.
 
@@ -79,13 +74,14 @@ internal static class WorkerCommandLine
             return await RefuseAsync("'run' needs --connect and --rank");
         }
 
-        var secret = Environment.GetEnvironmentVariable(SecretVariable);
+        var secret = Environment.GetEnvironmentVariable(WorkerEnvironment.Secret);
         if (string.IsNullOrEmpty(secret))
         {
-            return await RefuseAsync($"the environment variable {SecretVariable} is not set; the coordinator sets it");
+            return await RefuseAsync(
+                $"the environment variable {WorkerEnvironment.Secret} is not set; the coordinator sets it");
         }
 
-        var parent = Environment.GetEnvironmentVariable(ParentVariable);
+        var parent = Environment.GetEnvironmentVariable(WorkerEnvironment.Parent);
         return await RankHost.RunAsync(
             address, new WorkerIdentity(rank.Value, secret), int.TryParse(parent, out var id) ? id : null, loader);
     }

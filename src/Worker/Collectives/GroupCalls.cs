@@ -3,7 +3,9 @@ using TensorParallel.Worker.Devices;
 
 namespace TensorParallel.Worker.Collectives;
 
-/// <summary>Checks of arguments that every backend makes before it touches memory; they throw <see cref="ArgumentException"/>.</summary>
+/// <summary>
+/// Checks of arguments that every backend makes before it touches memory; they throw <see cref="ArgumentException"/>.
+/// </summary>
 internal static class GroupCalls
 {
     /// <summary>A tensor that can be summed.</summary>
@@ -29,8 +31,8 @@ internal static class GroupCalls
             || (tensor.Rows > 1 && tensor.RowStride < tensor.Columns) || end > tensor.Buffer.Bytes)
         {
             throw new ArgumentException(
-                $"[{tensor.Rows}, {tensor.Columns}] {tensor.DType} with row stride {tensor.RowStride} at byte {tensor.OffsetBytes} "
-                + $"does not lie inside its buffer of {tensor.Buffer.Bytes} bytes.",
+                $"[{tensor.Rows}, {tensor.Columns}] {tensor.DType} with row stride {tensor.RowStride} at byte "
+                + $"{tensor.OffsetBytes} does not lie inside its buffer of {tensor.Buffer.Bytes} bytes.",
                 name);
         }
     }
@@ -50,11 +52,12 @@ internal static class GroupCalls
             sum += columns[r];
         }
 
-        if (part.Columns != columns[rank] || whole.Columns != sum || part.Rows != whole.Rows || part.DType != whole.DType)
+        if (part.Columns != columns[rank] || whole.Columns != sum || part.Rows != whole.Rows
+            || part.DType != whole.DType)
         {
             throw new ArgumentException(
-                $"Rank {rank} gathers [{part.Rows}, {part.Columns}] {part.DType} into [{whole.Rows}, {whole.Columns}] {whole.DType}; "
-                + $"its part has {columns[rank]} of {sum} columns.",
+                $"Rank {rank} gathers [{part.Rows}, {part.Columns}] {part.DType} into "
+                + $"[{whole.Rows}, {whole.Columns}] {whole.DType}; its part has {columns[rank]} of {sum} columns.",
                 nameof(part));
         }
 

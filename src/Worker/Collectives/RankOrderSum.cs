@@ -3,8 +3,8 @@ using System.Numerics;
 namespace TensorParallel.Worker.Collectives;
 
 /// <summary>
-/// Sums one vector of each rank in rank order: ((x₀ + x₁) + x₂) + …, each element for itself. The order is the same wherever an
-/// element is summed, so every rank gets the same bits, whichever rank or chunk did the sum.
+/// Sums one vector of each rank in rank order: ((x₀ + x₁) + x₂) + …, each element for itself. The order is the same
+/// wherever an element is summed, so every rank gets the same bits, whichever rank or chunk did the sum.
 /// </summary>
 internal static unsafe class RankOrderSum
 {

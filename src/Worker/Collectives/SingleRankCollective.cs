@@ -4,7 +4,8 @@ using TensorParallel.Worker.Devices;
 namespace TensorParallel.Worker.Collectives;
 
 /// <summary>
-/// The group of one rank: sums and broadcasts are already there, a gather is a copy. Needs no shared memory, and nobody waits.
+/// The group of one rank: sums and broadcasts are already there, a gather is a copy. Needs no shared memory, and nobody
+/// waits.
 /// </summary>
 internal sealed class SingleRankCollective(IDevice device) : ICollective
 {

@@ -4,9 +4,9 @@ using TensorParallel.Worker.Devices;
 namespace TensorParallel.Worker.Collectives;
 
 /// <summary>
-/// A tensor in host memory as one run of bytes, row after row without the gaps between them, so that it can be cut into chunks
-/// anywhere. Example: a [2, 3] F32 view with row stride 8 is 24 bytes; bytes 8 … 20 are its last element of row 0 and its
-/// first two of row 1.
+/// A tensor in host memory as one run of bytes, row after row without the gaps between them, so that it can be cut into
+/// chunks anywhere. Example: a [2, 3] F32 view with row stride 8 is 24 bytes; bytes 8 … 20 are its last element of row
+/// 0 and its first two of row 1.
 /// </summary>
 internal readonly unsafe struct TensorBytes
 {
@@ -27,7 +27,9 @@ internal readonly unsafe struct TensorBytes
     /// <summary>Bytes in all.</summary>
     public long Length { get; }
 
-    /// <summary>Checks that the view lies inside its buffer; throws <see cref="ArgumentException"/> otherwise.</summary>
+    /// <summary>
+    /// Checks that the view lies inside its buffer; throws <see cref="ArgumentException"/> otherwise.
+    /// </summary>
     public static TensorBytes Of(Tensor tensor, string name)
     {
         GroupCalls.CheckBounds(tensor, name);
@@ -37,7 +39,8 @@ internal readonly unsafe struct TensorBytes
     }
 
     /// <summary>
-    /// Longest contiguous piece that starts at byte <paramref name="position"/>, at most <paramref name="limit"/> bytes of it.
+    /// Longest contiguous piece that starts at byte <paramref name="position"/>, at most <paramref name="limit"/> bytes
+    /// of it.
     /// </summary>
     public Span<byte> Piece(long position, int limit)
     {

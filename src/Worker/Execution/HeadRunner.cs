@@ -9,8 +9,8 @@ using TensorParallel.Worker.Sampling;
 namespace TensorParallel.Worker.Execution;
 
 /// <summary>
-/// The end of a step on ranks that have the output head: final norm, logits of the rows that want a token, and the draw. Used by one
-/// thread; owns its sampler.
+/// The end of a step on ranks that have the output head: final norm, logits of the rows that want a token, and the
+/// draw. Used by one thread; owns its sampler.
 /// </summary>
 internal sealed class HeadRunner : IDisposable
 {
@@ -28,7 +28,8 @@ internal sealed class HeadRunner : IDisposable
         _head = head;
         _buffers = buffers;
 
-        // A head that is not cut gives every rank that has it the same logits: each draws for itself, and draws the same.
+        // A head that is not cut gives every rank that has it the same logits: each draws for itself, and draws the
+        // same.
         ICollective group = head.IsCut ? context.Collective : new SingleRankCollective(context.Device);
         _sampler = new Sampler(context.SamplingOps, context.Device, group, head.Parts, group.Rank, limits);
     }
@@ -36,10 +37,14 @@ internal sealed class HeadRunner : IDisposable
     /// <summary>I32 [1, MaxSequences]: the last token drawn for each slot.</summary>
     public Tensor LastTokens => _sampler.LastTokens;
 
-    /// <summary>Notes the step's given tokens and draws a token for every sequence that asks for one, in the step's order.</summary>
+    /// <summary>
+    /// Notes the step's given tokens and draws a token for every sequence that asks for one, in the step's order.
+    /// </summary>
     /// <param name="batch">The step.</param>
     /// <param name="activations">Hidden rows after the last block.</param>
-    /// <param name="sink">Where the logits of all sequences' last rows go; null: only those that are needed are computed.</param>
+    /// <param name="sink">
+    /// Where the logits of all sequences' last rows go; null: only those that are needed are computed.
+    /// </param>
     public IReadOnlyList<SampledToken> Run(StepBatch batch, Activations activations, Action<StepLogits>? sink)
     {
         NoteTokens(batch);

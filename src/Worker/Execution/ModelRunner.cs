@@ -8,8 +8,9 @@ using TensorParallel.Worker.Modules;
 namespace TensorParallel.Worker.Execution;
 
 /// <summary>
-/// Executes steps on one rank: rows in (token ids, or hidden rows of the rank before), this rank's blocks, rows out (to the next
-/// rank, or through the head to the sampler). Every rank runs the same steps in the same order. Used by one thread; owns nothing.
+/// Executes steps on one rank: rows in (token ids, or hidden rows of the rank before), this rank's blocks, rows out
+/// (to the next rank, or through the head to the sampler). Every rank runs the same steps in the same order. Used by
+/// one thread; owns nothing.
 /// </summary>
 /// <param name="context">This rank and its peers.</param>
 /// <param name="model">This rank's modules.</param>
@@ -29,14 +30,15 @@ internal sealed class ModelRunner(
     private readonly int[] _lastTokens = new int[slots.Count];
 
     /// <summary>
-    /// Sees the logits of every sequence's last row, whole, on ranks that have the head: for tests and comparisons. Set it on all of those
-    /// ranks or on none, because cut logits are gathered for it.
+    /// Sees the logits of every sequence's last row, whole, on ranks that have the head: for tests and comparisons.
+    /// Set it on all of those ranks or on none, because cut logits are gathered for it.
     /// </summary>
     public Action<StepLogits>? LogitSink { get; set; }
 
     /// <summary>
-    /// Executes one step. Throws <see cref="StepException"/> before anything is computed when the step contradicts the limits or what
-    /// the slots hold. Tokens are in the result of one rank: rank 0, or in a device map the rank of the head.
+    /// Executes one step. Throws <see cref="StepException"/> before anything is computed when the step contradicts
+    /// the limits or what the slots hold. Tokens are in the result of one rank: rank 0, or in a device map the rank
+    /// of the head.
     /// </summary>
     public StepResult Step(StepBatch batch)
     {
@@ -97,8 +99,8 @@ internal sealed class ModelRunner(
         return buffers.Upload(WorkspaceBuffers.TokenIds, ids);
     }
 
-    // The rank that looks up tokens gets them before the step ends, from the rank that drew them: the next step may begin before anyone
-    // outside has read this one's result.
+    // The rank that looks up tokens gets them before the step ends, from the rank that drew them: the next step may
+    // begin before anyone outside has read this one's result.
     private void KeepTokens(StepBatch batch, IReadOnlyList<SampledToken> tokens)
     {
         foreach (var token in tokens)

@@ -3,7 +3,8 @@ using TensorParallel.Protocol.Parallel;
 namespace TensorParallel.Worker.Execution;
 
 /// <summary>
-/// Where a rank stands in the sequence of ranks that rows pass through. Under tensor parallelism every rank is first and last.
+/// Where a rank stands in the sequence of ranks that rows pass through. Under tensor parallelism every rank is first
+/// and last.
 /// </summary>
 /// <param name="IsIdle">The rank holds nothing and takes no part.</param>
 /// <param name="Previous">Rank that sends hidden rows; null: this one looks up the tokens.</param>
@@ -14,8 +15,8 @@ namespace TensorParallel.Worker.Execution;
 internal sealed record PipelinePosition(bool IsIdle, int? Previous, int? Next, int First, int Last, bool Reports)
 {
     /// <summary>
-    /// Reads it off a plan. Example: 5 ranks, 2 layers: ranks 0 and 1 hold one each, 2 the head, 3 and 4 nothing: 0 → 1 → 2.
-    /// Throws <see cref="PlanException"/> when layers do not follow one another along the ranks.
+    /// Reads it off a plan. Example: 5 ranks, 2 layers: ranks 0 and 1 hold one each, 2 the head, 3 and 4 nothing: 0 →
+    /// 1 → 2. Throws <see cref="PlanException"/> when layers do not follow one another along the ranks.
     /// </summary>
     public static PipelinePosition Of(ExecutionPlan plan, int rank)
     {
@@ -36,7 +37,8 @@ internal sealed record PipelinePosition(bool IsIdle, int? Previous, int? Next, i
             Reports: rank == stages[^1].Rank);
     }
 
-    private static bool HoldsAnything(RankPlan rank) => rank.HasEmbedding || rank.HasOutputHead || rank.Layers.Length > 0;
+    private static bool HoldsAnything(RankPlan rank) =>
+        rank.HasEmbedding || rank.HasOutputHead || rank.Layers.Length > 0;
 
     private static int Order(RankPlan rank) =>
         rank.HasEmbedding ? -1 : rank.Layers.Length > 0 ? rank.Layers.Start : int.MaxValue;
@@ -57,7 +59,7 @@ internal sealed record PipelinePosition(bool IsIdle, int? Previous, int? Next, i
         }
 
         PlanException Broken() => new(
-            ["The device map is not one chain from the embedding through all layers to the output head: give each rank " +
-            "consecutive layers, the embedding to the rank of the first and the head to the rank of the last."]);
+            "The device map is not one chain from the embedding through all layers to the output head: give each " +
+            "rank consecutive layers, the embedding to the rank of the first and the head to the rank of the last.");
     }
 }

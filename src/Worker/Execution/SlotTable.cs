@@ -3,8 +3,8 @@ using TensorParallel.Protocol.Generation;
 namespace TensorParallel.Worker.Execution;
 
 /// <summary>
-/// The sequences of this rank by slot. A step is data from outside: everything in it is checked before anything changes, since a
-/// wrong block id or position would silently overwrite another sequence's keys. Used by one thread.
+/// The sequences of this rank by slot. A step is data from outside: everything in it is checked before anything
+/// changes, since a wrong block id or position would silently overwrite another sequence's keys. Used by one thread.
 /// </summary>
 internal sealed class SlotTable(StepLimits limits, int vocabularySize)
 {
@@ -24,8 +24,9 @@ internal sealed class SlotTable(StepLimits limits, int vocabularySize)
     public SequenceSlot this[int slot] => _slots[slot];
 
     /// <summary>
-    /// Checks a step, then appends its blocks; lengths still are those before the step. Throws <see cref="StepException"/> and
-    /// changes nothing when the step contradicts itself, the limits or what the slots hold.
+    /// Checks a step, then appends its blocks; lengths still are those before the step. Throws <see
+    /// cref="StepException"/> and changes nothing when the step contradicts itself, the limits or what the slots
+    /// hold.
     /// </summary>
     public void Begin(StepBatch batch)
     {
@@ -99,7 +100,8 @@ internal sealed class SlotTable(StepLimits limits, int vocabularySize)
                 ? $"it brings a token for position {length}, but that was sampled already: start it anew"
             : lengthAfter > limits.MaxContextTokens
                 ? $"it would hold {lengthAfter} tokens, but the context ends at {limits.MaxContextTokens}"
-            : TokenProblem(sequence.Tokens) ?? BlockProblem(sequence.NewBlocks, isNew ? [] : slot.Blocks, (int)lengthAfter);
+            : TokenProblem(sequence.Tokens)
+                ?? BlockProblem(sequence.NewBlocks, isNew ? [] : slot.Blocks, (int)lengthAfter);
     }
 
     private string? TokenProblem(IReadOnlyList<int> tokens)
@@ -120,7 +122,8 @@ internal sealed class SlotTable(StepLimits limits, int vocabularySize)
         var count = held.Count + newBlocks.Count;
         if (count > MaxBlocks || (long)count * limits.KvBlockTokens < lengthAfter)
         {
-            return $"it has {count} KV blocks of {limits.KvBlockTokens} for {lengthAfter} tokens, where {MaxBlocks} are possible";
+            return $"it has {count} KV blocks of {limits.KvBlockTokens} for {lengthAfter} tokens, where {MaxBlocks} " +
+                "are possible";
         }
 
         for (var i = 0; i < newBlocks.Count; i++)

@@ -8,8 +8,8 @@ using TensorParallel.Worker.Ops;
 namespace TensorParallel.Worker.Execution;
 
 /// <summary>
-/// The memory of a rank's steps, allocated once for the largest: exactly the plan's <see cref="WorkspaceBuffers"/>. A step uses the
-/// first rows. Used by one thread.
+/// The memory of a rank's steps, allocated once for the largest: exactly the plan's <see cref="WorkspaceBuffers"/>. A
+/// step uses the first rows. Used by one thread.
 /// </summary>
 internal sealed class StepBuffers : IDisposable
 {
@@ -43,7 +43,9 @@ internal sealed class StepBuffers : IDisposable
     /// <summary>The whole buffer of that name; null where this rank has none.</summary>
     public Tensor? Find(string name) => _tensors.TryGetValue(name, out var tensor) ? tensor : null;
 
-    /// <summary>Copies values to the start of an I32 buffer and returns a view [rows, values.Length / rows] of them.</summary>
+    /// <summary>
+    /// Copies values to the start of an I32 buffer and returns a view [rows, values.Length / rows] of them.
+    /// </summary>
     public Tensor Upload(string name, ReadOnlySpan<int> values, int rows = 1)
     {
         var buffer = this[name];

@@ -11,8 +11,8 @@ using TensorParallel.Worker.Quantization;
 namespace TensorParallel.Worker.Execution;
 
 /// <summary>
-/// One rank of a loaded model, ready for steps. Owns all device memory it allocated: after Dispose the device is back where it was.
-/// Used by one thread; device, operations and collective stay the caller's.
+/// One rank of a loaded model, ready for steps. Owns all device memory it allocated: after Dispose the device is back
+/// where it was. Used by one thread; device, operations and collective stay the caller's.
 /// </summary>
 internal sealed class WorkerModel : IDisposable
 {
@@ -32,14 +32,16 @@ internal sealed class WorkerModel : IDisposable
     public LoadReport LoadReport { get; }
 
     /// <summary>
-    /// Allocates what the plan says for this rank, loads its weights and wires its modules. Makes no collective call. On failure nothing
-    /// stays allocated.
+    /// Allocates what the plan says for this rank, loads its weights and wires its modules. Makes no collective call.
+    /// On failure nothing stays allocated.
     /// </summary>
     /// <param name="folder">Model folder.</param>
     /// <param name="plan">The plan, made for this folder.</param>
     /// <param name="context">This rank's device, operations and peers.</param>
     /// <param name="progress">See <see cref="WeightLoader.Load"/>.</param>
-    /// <exception cref="CheckpointException">The folder cannot be read, or does not hold what the plan needs.</exception>
+    /// <exception cref="CheckpointException">
+    /// The folder cannot be read, or does not hold what the plan needs.
+    /// </exception>
     /// <exception cref="PlanException">The plan does not fit the model or this group of ranks.</exception>
     public static WorkerModel Load(
         string folder, ExecutionPlan plan, RankContext context, Action<LoadProgress>? progress = null)
@@ -47,19 +49,22 @@ internal sealed class WorkerModel : IDisposable
         CheckPlan(plan, context);
         var checkpoint = Checkpoint.Open(folder);
         var spec = ArchitectureCatalog.Describe(checkpoint.Config);
+        var tensors = ModelSpecTensors.Locate(spec, checkpoint);
+        var slices = new PlanSlices(spec, plan, context.Rank);
         var owned = new List<IDisposable>();
         try
         {
-            var rank = plan.Ranks[context.Rank];
+            var rank = slices.Rank;
             var activation = context.Ops.ActivationDType(plan.DType);
-            var buffers = Own(new StepBuffers(context.Device, WorkspaceBuffers.For(spec, rank, plan.Limits, activation)));
-            var cache = Own(KvCacheCatalog.Create(KvCacheCatalog.Paged, CacheShape(spec, plan, rank), context.Device));
+            var workspace = WorkspaceBuffers.For(spec, rank, plan.Limits, activation);
+            var buffers = Own(new StepBuffers(context.Device, workspace));
+            var cache = Own(KvCacheCatalog.Create(KvCacheCatalog.Paged, CacheShape(spec, slices), context.Device));
             CheckBytes(rank, "KV cache", cache.Bytes, rank.KvBytes);
-            var built = ModuleBuilder.Build(
-                spec, plan, context, WeightFormatCatalog.Get("dense"), new ModuleMemory(cache, RopeTableOf(spec, buffers, context)));
+            var memory = new ModuleMemory(cache, RopeTableOf(spec, buffers, context));
+            var format = WeightFormatCatalog.Get(DenseFormat.FormatName);
+            var built = ModuleBuilder.Build(spec, slices, context, format, memory);
             var model = Own(built.Model);
-            var loader = new WeightLoader(ModelSpecTensors.Locate(spec, checkpoint), context.Device, context.Rank);
-            var report = loader.Load(built.Targets, progress);
+            var report = new WeightLoader(tensors, context.Device, context.Rank).Load(built.Targets, progress);
             var head = model.Head is { } cut ? Own(new HeadRunner(context, model, cut, buffers, plan.Limits)) : null;
             var slots = new SlotTable(plan.Limits, spec.VocabularySize);
             var runner = new ModelRunner(context, model, buffers, slots, head, PipelinePosition.Of(plan, context.Rank));
@@ -84,16 +89,16 @@ internal sealed class WorkerModel : IDisposable
 
     public void Dispose() => Free(_owned);
 
-    private static KvCacheShape CacheShape(ModelSpec spec, ExecutionPlan plan, RankPlan rank)
+    private static KvCacheShape CacheShape(ModelSpec spec, PlanSlices slices)
     {
-        var slices = rank.Tensors.ToDictionary(t => t.Name);
+        var (limits, layers) = (slices.Plan.Limits, slices.Rank.Layers);
         return new KvCacheShape(
-            plan.DType,
-            plan.Limits.KvBlocks,
-            plan.Limits.KvBlockTokens,
-            rank.Layers.Start,
-            [.. spec.Blocks.Skip(rank.Layers.Start).Take(rank.Layers.Length).Select(block => new KvLayerShape(
-                BlockLayout.Of(block, slices).KeyValueHeads.Length, block.Attention.HeadDim))]);
+            slices.Plan.DType,
+            limits.KvBlocks,
+            limits.KvBlockTokens,
+            layers.Start,
+            [.. spec.Blocks.Skip(layers.Start).Take(layers.Length).Select(block => new KvLayerShape(
+                BlockLayout.Of(block, slices.OfRank).KeyValueHeads.Length, block.Attention.HeadDim))]);
     }
 
     private static Tensor? RopeTableOf(ModelSpec spec, StepBuffers buffers, RankContext context)
@@ -109,10 +114,11 @@ internal sealed class WorkerModel : IDisposable
 
     private static void CheckPlan(ExecutionPlan plan, RankContext context)
     {
-        if (plan.WorldSize != context.Size || plan.Ranks.Count != context.Size || context.Collective.Size != context.Size)
+        var size = context.Collective.Size;
+        if (plan.WorldSize != size || plan.Ranks.Count != size || context.Size != size)
         {
             throw new PlanException(
-                $"The plan is for {plan.WorldSize} ranks with {plan.Ranks.Count} entries, but the group has {context.Collective.Size}.");
+                $"The plan is for {plan.WorldSize} ranks with {plan.Ranks.Count} entries, but the group has {size}.");
         }
     }
 
@@ -121,8 +127,8 @@ internal sealed class WorkerModel : IDisposable
         if (allocated != planned)
         {
             throw new PlanException(
-                $"Rank {rank.Rank} needs {allocated} bytes for its {what}, but the plan counts {planned}: make the plan anew with " +
-                "this version.");
+                $"Rank {rank.Rank} needs {allocated} bytes for its {what}, but the plan counts {planned}: make the " +
+                "plan anew with this version.");
         }
     }
 

@@ -3,8 +3,8 @@ using TensorParallel.Worker.Ops;
 namespace TensorParallel.Worker.KvCache;
 
 /// <summary>
-/// Keys and values of this rank's layers and heads. Owns its device memory; which block belongs to which sequence is decided
-/// elsewhere and arrives with every step.
+/// Keys and values of this rank's layers and heads. Owns its device memory; which block belongs to which sequence is
+/// decided elsewhere and arrives with every step.
 /// </summary>
 internal interface IKvCache : IDisposable
 {

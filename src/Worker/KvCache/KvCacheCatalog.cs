@@ -15,7 +15,10 @@ internal static class KvCacheCatalog
             [Paged] = (shape, device) => new PagedKvCache(shape, device),
         };
 
-    /// <summary>Makes a cache of type <paramref name="name"/>; throws <see cref="ArgumentException"/> with the names there are.</summary>
+    /// <summary>
+    /// Makes a cache of type <paramref name="name"/>; throws <see cref="ArgumentException"/> with the names there
+    /// are.
+    /// </summary>
     public static IKvCache Create(string name, KvCacheShape shape, IDevice device) =>
         All.TryGetValue(name, out var create)
             ? create(shape, device)

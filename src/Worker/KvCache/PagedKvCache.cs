@@ -5,8 +5,8 @@ using TensorParallel.Worker.Ops;
 namespace TensorParallel.Worker.KvCache;
 
 /// <summary>
-/// Blocks of a fixed number of tokens, in the model's dtype; one device buffer a layer, keys first. Example: 100 blocks of 16 tokens,
-/// 4 heads of 64 in bf16: 2 · 100 · 16 · 4 · 64 · 2 = 1,638,400 bytes a layer.
+/// Blocks of a fixed number of tokens, in the model's dtype; one device buffer a layer, keys first. Example: 100
+/// blocks of 16 tokens, 4 heads of 64 in bf16: 2 · 100 · 16 · 4 · 64 · 2 = 1,638,400 bytes a layer.
 /// </summary>
 internal sealed class PagedKvCache : IKvCache
 {

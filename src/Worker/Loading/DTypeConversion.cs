@@ -6,8 +6,8 @@ using TensorParallel.Protocol.Checkpoints;
 namespace TensorParallel.Worker.Loading;
 
 /// <summary>
-/// Turns elements of one floating-point type into another, as torch does: widening is exact, narrowing rounds to nearest, ties to
-/// even. Stateless.
+/// Turns elements of one floating-point type into another, as torch does: widening is exact, narrowing rounds to
+/// nearest, ties to even. Stateless.
 /// </summary>
 internal static class DTypeConversion
 {
@@ -16,13 +16,16 @@ internal static class DTypeConversion
     /// <summary>Whether <see cref="Convert"/> knows the type.</summary>
     public static bool IsSupported(DType dtype) => dtype is DType.F32 or DType.BF16 or DType.F16;
 
-    /// <summary>Converts all elements of <paramref name="source"/>; <paramref name="target"/> holds exactly as many.</summary>
+    /// <summary>
+    /// Converts all elements of <paramref name="source"/>; <paramref name="target"/> holds exactly as many.
+    /// </summary>
     public static void Convert(DType from, ReadOnlySpan<byte> source, DType to, Span<byte> target)
     {
         var count = source.Length / from.SizeInBytes();
         if (source.Length % from.SizeInBytes() != 0 || target.Length != count * to.SizeInBytes())
         {
-            throw new ArgumentException($"{source.Length} bytes of {from} do not become {target.Length} bytes of {to}.");
+            throw new ArgumentException(
+                $"{source.Length} bytes of {from} do not become {target.Length} bytes of {to}.");
         }
 
         if (from == to)
@@ -122,8 +125,9 @@ internal static class DTypeConversion
         }
     }
 
-    // Adding 0x7FFF plus the last kept bit carries into it exactly when the dropped half is above, or at a tie with an odd last bit.
-    // Example: 0x3F808000 (1 + 2^-8) is a tie above an even 0x3F80 and stays; 0x3F818000 becomes 0x3F82.
+    // Adding 0x7FFF plus the last kept bit carries into it exactly when the dropped half is above, or at a tie with
+    // an odd last bit. Example: 0x3F808000 (1 + 2^-8) is a tie above an even 0x3F80 and stays; 0x3F818000 becomes
+    // 0x3F82.
     private static Vector<uint> RoundToBFloat16(Vector<uint> bits)
     {
         var rounded = (bits + new Vector<uint>(0x7FFF) + ((bits >> 16) & Vector<uint>.One)) >> 16;

@@ -11,8 +11,8 @@ namespace TensorParallel.Worker.Loading;
 /// <param name="PitchBytes">Bytes in the file from one row to the next.</param>
 /// <param name="Destination">The rectangle on the device: rows and columns are those of the read.</param>
 /// <param name="WithGaps">
-/// Read from the first to the last byte, bytes between the rows too, instead of row by row: where the gaps are smaller than a
-/// page, leaving them out would spare no disk access.
+/// Read from the first to the last byte, bytes between the rows too, instead of row by row: where the gaps are
+/// smaller than a page, leaving them out would spare no disk access.
 /// </param>
 internal readonly record struct ReadChunk(
     TensorInfo Source, long FileOffset, long PitchBytes, Tensor Destination, bool WithGaps)

@@ -6,17 +6,21 @@ using TensorParallel.Worker.Quantization;
 namespace TensorParallel.Worker.Loading;
 
 /// <summary>
-/// Turns held parts into reads of a bounded size, sorted by file and offset. Example: columns [1024, 2048) of a bf16 [4096, 4096]
-/// tensor are 4,096 runs of 2,048 bytes, 8,192 apart: 6,144 unwanted bytes between them are more than a page, so each run is read by
-/// itself.
+/// Turns held parts into reads of a bounded size, sorted by file and offset. Example: columns [1024, 2048) of a bf16
+/// [4096, 4096] tensor are 4,096 runs of 2,048 bytes, 8,192 apart: 6,144 unwanted bytes between them are more than a
+/// page, so each run is read by itself.
 /// </summary>
 internal static class ReadPlan
 {
     /// <summary>Gaps below this are read along: the smallest piece a disk cache fetches.</summary>
     public const int PageBytes = 4096;
 
-    /// <summary>The reads for <paramref name="targets"/>, each of at most <paramref name="chunkBytes"/> file bytes.</summary>
-    /// <exception cref="CheckpointException">A tensor is missing, or its shape or dtype is not what was planned for.</exception>
+    /// <summary>
+    /// The reads for <paramref name="targets"/>, each of at most <paramref name="chunkBytes"/> file bytes.
+    /// </summary>
+    /// <exception cref="CheckpointException">
+    /// A tensor is missing, or its shape or dtype is not what was planned for.
+    /// </exception>
     public static IReadOnlyList<ReadChunk> Create(
         IReadOnlyDictionary<string, TensorInfo> tensors, IReadOnlyList<WeightTarget> targets, int chunkBytes)
     {
@@ -45,15 +49,15 @@ internal static class ReadPlan
         if (!source.Shape.SequenceEqual(target.FullShape.Select(size => (long)size)))
         {
             throw new CheckpointException(
-                $"{source.File}: tensor \"{source.Name}\" has shape [{string.Join(", ", source.Shape)}] but the model needs " +
-                $"[{string.Join(", ", target.FullShape)}].");
+                $"{source.File}: tensor \"{source.Name}\" has shape [{string.Join(", ", source.Shape)}] but the " +
+                $"model needs [{string.Join(", ", target.FullShape)}].");
         }
 
         return DTypeConversion.IsSupported(source.DType)
             ? source
             : throw new CheckpointException(
-                $"{source.File}: tensor \"{source.Name}\" is stored as {source.DType.SafetensorsName()}, but only F32, BF16 " +
-                "and F16 weights can be loaded.");
+                $"{source.File}: tensor \"{source.Name}\" is stored as {source.DType.SafetensorsName()}, but only " +
+                "F32, BF16 and F16 weights can be loaded.");
     }
 
     private static void AddTarget(TensorInfo source, WeightTarget target, int chunkBytes, List<ReadChunk> chunks)
@@ -63,7 +67,8 @@ internal static class ReadPlan
         var (fullRows, fullColumns) = isVector ? (1, target.FullShape[0]) : (target.FullShape[0], target.FullShape[1]);
         var cutsColumns = target.Slice.Dim is { } dim && (isVector || dim == 1);
         var cutSize = cutsColumns ? fullColumns : fullRows;
-        IReadOnlyList<IndexRange> ranges = target.Slice.Dim is null ? [new IndexRange(0, cutSize)] : target.Slice.Ranges;
+        IReadOnlyList<IndexRange> ranges =
+            target.Slice.Dim is null ? [new IndexRange(0, cutSize)] : target.Slice.Ranges;
         CheckRanges(source, target, ranges, cutSize, cutsColumns);
 
         var elementBytes = source.DType.SizeInBytes();
@@ -74,7 +79,8 @@ internal static class ReadPlan
             if (cutsColumns)
             {
                 var place = target.Destination.ColumnsAt(done, range.Length);
-                AddRectangle(source, source.Offset + ((long)range.Start * elementBytes), pitch, place, chunkBytes, chunks);
+                var offset = source.Offset + ((long)range.Start * elementBytes);
+                AddRectangle(source, offset, pitch, place, chunkBytes, chunks);
             }
             else
             {

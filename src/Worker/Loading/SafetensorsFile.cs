@@ -30,8 +30,9 @@ internal sealed class SafetensorsFile : IDisposable
     public long BytesRead => Interlocked.Read(ref _bytesRead);
 
     /// <summary>
-    /// Fills <paramref name="target"/> with the bytes from <paramref name="offset"/> on. A file that ends before, because it was
-    /// replaced or cut after its header was read, is a <see cref="CheckpointException"/> that names <paramref name="tensor"/>.
+    /// Fills <paramref name="target"/> with the bytes from <paramref name="offset"/> on. A file that ends before,
+    /// because it was replaced or cut after its header was read, is a <see cref="CheckpointException"/> that names
+    /// <paramref name="tensor"/>.
     /// </summary>
     public void Read(long offset, Span<byte> target, string tensor)
     {
@@ -42,8 +43,9 @@ internal sealed class SafetensorsFile : IDisposable
             if (count == 0)
             {
                 throw new CheckpointException(
-                    $"{_path}: tensor \"{tensor}\": the file ends at byte {offset + done}, but its header promised bytes up to " +
-                    $"{offset + target.Length}: it has changed since it was opened; load again when it is complete.");
+                    $"{_path}: tensor \"{tensor}\": the file ends at byte {offset + done}, but its header promised " +
+                    $"bytes up to {offset + target.Length}: it has changed since it was opened; " +
+                    "load again when it is complete.");
             }
 
             done += count;

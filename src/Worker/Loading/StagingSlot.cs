@@ -4,8 +4,9 @@ using TensorParallel.Worker.Devices;
 namespace TensorParallel.Worker.Loading;
 
 /// <summary>
-/// Host memory that one loader thread passes weights through, one chunk at a time: file bytes in, device bytes out. Its buffers
-/// grow to the largest chunk and are reused, so loading needs a few MB a thread whatever the size of the model.
+/// Host memory that one loader thread passes weights through, one chunk at a time: file bytes in, device bytes out.
+/// Its buffers grow to the largest chunk and are reused, so loading needs a few MB a thread whatever the size of the
+/// model.
 /// </summary>
 internal sealed class StagingSlot(IDevice device)
 {
@@ -25,7 +26,8 @@ internal sealed class StagingSlot(IDevice device)
             for (var row = 0; row < chunk.Destination.Rows; row++)
             {
                 var at = row * chunk.RowBytes;
-                file.Read(chunk.FileOffset + (row * chunk.PitchBytes), source.Slice(at, chunk.RowBytes), chunk.Source.Name);
+                var offset = chunk.FileOffset + (row * chunk.PitchBytes);
+                file.Read(offset, source.Slice(at, chunk.RowBytes), chunk.Source.Name);
             }
         }
 
@@ -53,7 +55,10 @@ internal sealed class StagingSlot(IDevice device)
         for (var row = 0; row < chunk.Destination.Rows; row++)
         {
             DTypeConversion.Convert(
-                from, source.Slice(row * sourcePitch, chunk.RowBytes), to, packed.Slice(row * targetPitch, targetPitch));
+                from,
+                source.Slice(row * sourcePitch, chunk.RowBytes),
+                to,
+                packed.Slice(row * targetPitch, targetPitch));
         }
 
         return packed;

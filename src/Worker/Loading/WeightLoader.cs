@@ -8,15 +8,17 @@ using TensorParallel.Worker.Quantization;
 namespace TensorParallel.Worker.Loading;
 
 /// <summary>
-/// Reads this rank's parts of a checkpoint straight into their places on the device: in file order, a few threads, no whole tensor
-/// in host memory.
+/// Reads this rank's parts of a checkpoint straight into their places on the device: in file order, a few threads, no
+/// whole tensor in host memory.
 /// </summary>
 /// <param name="tensors">Where the tensors lie, by the name that slices use.</param>
 /// <param name="device">Owner of the destinations.</param>
 /// <param name="rank">For messages.</param>
 internal sealed class WeightLoader(IReadOnlyDictionary<string, TensorInfo> tensors, IDevice device, int rank)
 {
-    /// <summary>Most file bytes of one read: large enough for full disk speed, small enough to keep several threads busy.</summary>
+    /// <summary>
+    /// Most file bytes of one read: large enough for full disk speed, small enough to keep several threads busy.
+    /// </summary>
     public const int DefaultChunkBytes = 4 << 20;
 
     // More threads than this compete for the same disk; several ranks load at once on one host.
@@ -28,11 +30,13 @@ internal sealed class WeightLoader(IReadOnlyDictionary<string, TensorInfo> tenso
     public int ChunkBytes { get; init; } = DefaultChunkBytes;
 
     /// <summary>
-    /// Loads all targets; returns when they are on the device. Throws <see cref="CheckpointException"/> naming rank, file and tensor;
-    /// the destinations then hold an unknown mixture.
+    /// Loads all targets; returns when they are on the device. Throws <see cref="CheckpointException"/> naming rank,
+    /// file and tensor; the destinations then hold an unknown mixture.
     /// </summary>
     /// <param name="targets">Disjoint destinations.</param>
-    /// <param name="progress">Called from loader threads, one at a time, with rising numbers; the last call says all is done.</param>
+    /// <param name="progress">
+    /// Called from loader threads, one at a time, with rising numbers; the last call says all is done.
+    /// </param>
     public LoadReport Load(IReadOnlyList<WeightTarget> targets, Action<LoadProgress>? progress = null)
     {
         var clock = Stopwatch.StartNew();

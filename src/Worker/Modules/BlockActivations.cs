@@ -4,8 +4,8 @@ using TensorParallel.Worker.Ops;
 namespace TensorParallel.Worker.Modules;
 
 /// <summary>
-/// Views of T rows that decoder blocks read and write; the same memory serves every block. Columns are those of the widest block: a
-/// narrower one uses the first.
+/// Views of T rows that decoder blocks read and write; the same memory serves every block. Columns are those of the
+/// widest block: a narrower one uses the first.
 /// </summary>
 /// <param name="Rows">Where the rows belong.</param>
 /// <param name="Delta">[T, HiddenSize]: output of attention or MLP, not yet added to the residual stream.</param>

@@ -2,7 +2,9 @@ using TensorParallel.Worker.Devices;
 
 namespace TensorParallel.Worker.Modules;
 
-/// <summary>One pre-norm decoder block. What the block before left in Delta is added on the way into the first norm.</summary>
+/// <summary>
+/// One pre-norm decoder block. What the block before left in Delta is added on the way into the first norm.
+/// </summary>
 /// <param name="context">Operations.</param>
 /// <param name="inputNorm">Before attention.</param>
 /// <param name="attention">The attention.</param>

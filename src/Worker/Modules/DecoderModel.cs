@@ -3,8 +3,8 @@ using TensorParallel.Worker.Devices;
 namespace TensorParallel.Worker.Modules;
 
 /// <summary>
-/// This rank's share of a decoder model: embedding, some or all blocks, final norm and output head. Owns all its device memory.
-/// Used by one thread.
+/// This rank's share of a decoder model: embedding, some or all blocks, final norm and output head. Owns all its
+/// device memory. Used by one thread.
 /// </summary>
 /// <param name="context">Operations.</param>
 /// <param name="embedding">Null where this rank does not look up tokens.</param>

@@ -3,8 +3,8 @@ using TensorParallel.Worker.Devices;
 namespace TensorParallel.Worker.Modules;
 
 /// <summary>
-/// Linear layers that read the same input and write side by side: q, k, v or gate, up. Usually one stacked product; several where
-/// the plan joins the layers in different ways.
+/// Linear layers that read the same input and write side by side: q, k, v or gate, up. Usually one stacked product;
+/// several where the plan joins the layers in different ways.
 /// </summary>
 /// <param name="linears">In output order.</param>
 internal sealed class FusedProjection(IReadOnlyList<ParallelLinear> linears)

@@ -5,12 +5,14 @@ using TensorParallel.Worker.Quantization;
 
 namespace TensorParallel.Worker.Modules;
 
-/// <summary>Makes linear layers as the plan cuts them; which collective follows comes from the style's layouts alone.</summary>
+/// <summary>
+/// Makes linear layers as the plan cuts them; which collective follows comes from the style's layouts alone.
+/// </summary>
 internal sealed class LinearBuilder(RankContext context, PlanSlices slices, WeightAllocator weights)
 {
     /// <summary>
-    /// One layer. Example: rowwise o_proj [64, 512] with columns [192, 384) on this rank: a local product of 192 columns, then a
-    /// sum over the ranks.
+    /// One layer. Example: rowwise o_proj [64, 512] with columns [192, 384) on this rank: a local product of 192
+    /// columns, then a sum over the ranks.
     /// </summary>
     /// <param name="linear">The layer.</param>
     /// <param name="keepsOutputCut">Leave out a gather: the reader takes each rank's columns as they are.</param>
@@ -64,7 +66,8 @@ internal sealed class LinearBuilder(RankContext context, PlanSlices slices, Weig
         }
 
         var bias = weights.Vector([.. stack.Select(l => new WeightPart(slices[l.BiasName], l.OutFeatures, 1))]);
-        return join != CollectiveKind.AllReduce || slices.FirstHolder(stack[0].WeightName) == context.Rank ? bias : null;
+        var adds = join != CollectiveKind.AllReduce || slices.FirstHolder(stack[0].WeightName) == context.Rank;
+        return adds ? bias : null;
     }
 
     private IndexRange SplitColumns(LinearSpec linear)
@@ -72,7 +75,8 @@ internal sealed class LinearBuilder(RankContext context, PlanSlices slices, Weig
         var ranges = slices[linear.WeightName].Ranges;
         return ranges.Count == 1
             ? ranges[0]
-            : throw new PlanException($"\"{linear.Name}\" takes {ranges.Count} parts of its input: only one is possible.");
+            : throw new PlanException(
+                $"\"{linear.Name}\" takes {ranges.Count} parts of its input: only one is possible.");
     }
 
     // What is joined afterwards is joined layer by layer, so only layers that need no collective share a product.

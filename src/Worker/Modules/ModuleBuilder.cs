@@ -7,13 +7,12 @@ using TensorParallel.Worker.Quantization;
 namespace TensorParallel.Worker.Modules;
 
 /// <summary>
-/// Turns what there is (spec) and who holds what (plan) into this rank's modules. Knows no model family and no cut dimension: those are
-/// data of the spec and of the styles.
+/// Turns what there is (spec) and who holds what (plan) into this rank's modules. Knows no model family and no cut
+/// dimension: those are data of the spec and of the styles.
 /// </summary>
 internal sealed class ModuleBuilder
 {
     private readonly ModelSpec _spec;
-    private readonly ExecutionPlan _plan;
     private readonly RankContext _context;
     private readonly PlanSlices _slices;
     private readonly WeightAllocator _weights;
@@ -21,27 +20,27 @@ internal sealed class ModuleBuilder
     private readonly ModuleMemory _memory;
 
     private ModuleBuilder(
-        ModelSpec spec, ExecutionPlan plan, RankContext context, IWeightFormat format, ModuleMemory memory)
+        ModelSpec spec, PlanSlices slices, RankContext context, IWeightFormat format, ModuleMemory memory)
     {
         _memory = memory;
         _spec = spec;
-        _plan = plan;
         _context = context;
-        _slices = new PlanSlices(plan, context.Rank);
-        _weights = new WeightAllocator(context.Device, plan.DType, format);
+        _slices = slices;
+        _weights = new WeightAllocator(context.Device, slices.Plan.DType, format);
         _linears = new LinearBuilder(context, _slices, _weights);
     }
 
-    private RankPlan RankPlan => _plan.Ranks[_context.Rank];
+    private RankPlan RankPlan => _slices.Rank;
 
     /// <summary>
-    /// Allocates this rank's weights and wires its modules. The weights are empty until <see cref="BuiltModel.Targets"/> are
-    /// loaded. Throws <see cref="PlanException"/> when plan and model do not fit; nothing stays allocated then.
+    /// Allocates this rank's weights and wires its modules. The weights are empty until <see
+    /// cref="BuiltModel.Targets"/> are loaded. Throws <see cref="PlanException"/> when plan and model do not fit;
+    /// nothing stays allocated then.
     /// </summary>
     public static BuiltModel Build(
-        ModelSpec spec, ExecutionPlan plan, RankContext context, IWeightFormat format, ModuleMemory memory)
+        ModelSpec spec, PlanSlices slices, RankContext context, IWeightFormat format, ModuleMemory memory)
     {
-        var builder = new ModuleBuilder(spec, plan, context, format, memory);
+        var builder = new ModuleBuilder(spec, slices, context, format, memory);
         try
         {
             return builder.Build();
@@ -57,11 +56,6 @@ internal sealed class ModuleBuilder
     {
         Tensor? table = RankPlan.HasEmbedding || (RankPlan.HasOutputHead && _spec.TieWordEmbeddings) ? Table() : null;
         var layers = RankPlan.Layers;
-        if (layers.Start < 0 || layers.End > _spec.Blocks.Count)
-        {
-            throw new PlanException($"The plan has layers [{layers.Start}, {layers.End}) of {_spec.Blocks.Count}.");
-        }
-
         var embedding = RankPlan.HasEmbedding ? Embedding(table!.Value) : null;
         DecoderBlock[] blocks =
             [.. Enumerable.Range(layers.Start, layers.Length).Select(layer => Block(layer, _spec.Blocks[layer]))];
@@ -107,11 +101,12 @@ internal sealed class ModuleBuilder
                 new AttentionShape(layer, heads, new AttentionOptions(attention.Scale)),
                 qkv,
                 _linears.Build(attention.Output),
-                _memory.CosSin ?? throw new PlanException(["The plan gives layers without a rotary table."]),
+                _memory.CosSin ?? throw new PlanException("The plan gives layers without a rotary table."),
                 _memory.Cache)
             : throw new PlanException(
-                [$"Layer {layer}: rank {_context.Rank} has {qkv.OutputColumns} columns of q, k and v, but its {query.Length} query " +
-                $"and {keyValue.Length} key/value heads of {attention.HeadDim} make {heads.FusedColumns}."]);
+                $"Layer {layer}: rank {_context.Rank} has {qkv.OutputColumns} columns of q, k and v, but its " +
+                $"{query.Length} query and {keyValue.Length} key/value heads of " +
+                $"{attention.HeadDim} make {heads.FusedColumns}.");
     }
 
     private OutputHead Head(Tensor? table)
@@ -120,10 +115,11 @@ internal sealed class ModuleBuilder
         var slice = _slices[name];
         var isCut = slice.Dim == 0 && _context.Size > 1;
         var linear = table is { } shared && _spec.TieWordEmbeddings
-            ? new ParallelLinear(_context, new DenseWeight(shared, ownsBuffer: false), null, null, CollectiveKind.None, [])
+            ? new ParallelLinear(
+                _context, new DenseWeight(shared, ownsBuffer: false), null, null, CollectiveKind.None, [])
             : _linears.Build(_spec.OutputHead, keepsOutputCut: true);
-        return new OutputHead(
-            linear, isCut ? _slices.RangesOfRanks(name, _spec.VocabularySize) : [new IndexRange(0, _spec.VocabularySize)]);
+        var size = _spec.VocabularySize;
+        return new OutputHead(linear, isCut ? _slices.RangesOfRanks(name, size) : [new IndexRange(0, size)]);
     }
 
     private Norm Norm(NormSpec norm) =>

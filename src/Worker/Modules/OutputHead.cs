@@ -4,12 +4,13 @@ using TensorParallel.Worker.Devices;
 namespace TensorParallel.Worker.Modules;
 
 /// <summary>
-/// The projection to the vocabulary. Cut by vocabulary its logits stay where they are: the sampler needs only each rank's best
-/// candidates, which is far less than a gather of all logits.
+/// The projection to the vocabulary. Cut by vocabulary its logits stay where they are: the sampler needs only each
+/// rank's best candidates, which is far less than a gather of all logits.
 /// </summary>
 /// <param name="linear">[vocabulary part, HiddenSize].</param>
 /// <param name="parts">
-/// Vocabulary entries whose logits each rank computes, in rank order; one entry, the whole vocabulary, where the head is not cut.
+/// Vocabulary entries whose logits each rank computes, in rank order; one entry, the whole vocabulary, where the head
+/// is not cut.
 /// </param>
 internal sealed class OutputHead(ParallelLinear linear, IReadOnlyList<IndexRange> parts)
 {
@@ -17,7 +18,8 @@ internal sealed class OutputHead(ParallelLinear linear, IReadOnlyList<IndexRange
     public bool IsCut => parts.Count > 1;
 
     /// <summary>
-    /// Vocabulary entries whose logits each rank computes, in rank order; one entry, the whole vocabulary, where the head is not cut.
+    /// Vocabulary entries whose logits each rank computes, in rank order; one entry, the whole vocabulary, where the
+    /// head is not cut.
     /// </summary>
     public IReadOnlyList<IndexRange> Parts => parts;
 

@@ -6,8 +6,8 @@ using TensorParallel.Worker.Quantization;
 namespace TensorParallel.Worker.Modules;
 
 /// <summary>
-/// This rank's part of a linear layer, or of several that read the same input, and the collective that makes the ranks' outputs
-/// what the next operation expects.
+/// This rank's part of a linear layer, or of several that read the same input, and the collective that makes the
+/// ranks' outputs what the next operation expects.
 /// </summary>
 /// <param name="context">Operations and peers.</param>
 /// <param name="weight">The stacked weight.</param>
@@ -15,7 +15,9 @@ namespace TensorParallel.Worker.Modules;
 /// [1, weight.OutFeatures] or null. Of partial sums one rank alone adds it, so that it is in the sum once.
 /// </param>
 /// <param name="inputColumns">The columns of the input this rank multiplies; null: all of them.</param>
-/// <param name="join">What follows the product: a sum where outputs are partial, a gather where they are columns.</param>
+/// <param name="join">
+/// What follows the product: a sum where outputs are partial, a gather where they are columns.
+/// </param>
 /// <param name="gatherColumns">For a gather: the columns that each rank computes.</param>
 internal sealed class ParallelLinear(
     RankContext context,

@@ -5,8 +5,8 @@ using TensorParallel.Worker.Ops;
 namespace TensorParallel.Worker.Modules;
 
 /// <summary>
-/// Who computes and with what: handed down to every module, never global, so that a test can run all ranks in one process. Owns
-/// nothing.
+/// Who computes and with what: handed down to every module, never global, so that a test can run all ranks in one
+/// process. Owns nothing.
 /// </summary>
 /// <param name="Rank">This rank, 0 … Size − 1.</param>
 /// <param name="Size">Number of ranks.</param>

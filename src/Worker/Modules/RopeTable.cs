@@ -9,8 +9,9 @@ namespace TensorParallel.Worker.Modules;
 internal static class RopeTable
 {
     /// <summary>
-    /// Fills F32 [positions, RotaryDim]: the first half of a row cosines, the second sines. The angle is rounded to float before its
-    /// cosine is taken, as transformers does: at position 2,000 that moves it by up to 6e-5, which shows in float32 logits.
+    /// Fills F32 [positions, RotaryDim]: the first half of a row cosines, the second sines. The angle is rounded to
+    /// float before its cosine is taken, as transformers does: at position 2,000 that moves it by up to 6e-5, which
+    /// shows in float32 logits.
     /// </summary>
     public static void Fill(RopeSpec rope, Tensor table, IDevice device)
     {
@@ -22,7 +23,9 @@ internal static class RopeTable
         }
     }
 
-    /// <summary>The rotation of all blocks. Throws <see cref="PlanException"/> when they differ: one table serves them all.</summary>
+    /// <summary>
+    /// The rotation of all blocks. Throws <see cref="PlanException"/> when they differ: one table serves them all.
+    /// </summary>
     public static RopeSpec CommonRope(ModelSpec spec)
     {
         var first = spec.Blocks[0].Attention.Rope;
@@ -33,7 +36,8 @@ internal static class RopeTable
                 || rope.RotaryDim != first.RotaryDim
                 || rope.AttentionFactor != first.AttentionFactor)
             {
-                throw new PlanException([$"{block.Name} rotates otherwise than {spec.Blocks[0].Name}: that cannot be run yet."]);
+                throw new PlanException(
+                    $"{block.Name} rotates otherwise than {spec.Blocks[0].Name}: that cannot be run yet.");
             }
         }
 

@@ -5,8 +5,8 @@ using TensorParallel.Worker.Quantization;
 namespace TensorParallel.Worker.Modules;
 
 /// <summary>
-/// Allocates the memory of weights and notes what has to be loaded into it. Owns what it has allocated until a model takes over;
-/// modules themselves own nothing, so that a failure half-way frees everything in one place.
+/// Allocates the memory of weights and notes what has to be loaded into it. Owns what it has allocated until a model
+/// takes over; modules themselves own nothing, so that a failure half-way frees everything in one place.
 /// </summary>
 internal sealed class WeightAllocator(IDevice device, DType dtype, IWeightFormat format)
 {

@@ -2,7 +2,10 @@ using System.Runtime.InteropServices;
 
 namespace TensorParallel.Worker.Native;
 
-/// <summary>What shared-memory segments need of files and .NET does not offer: real allocation, and locks that die with their owner.</summary>
+/// <summary>
+/// What shared-memory segments need of files and .NET does not offer: real allocation, and locks that die with their
+/// owner.
+/// </summary>
 internal static partial class Libc
 {
     internal const int F_OFD_GETLK = 36;
@@ -14,7 +17,9 @@ internal static partial class Libc
     [LibraryImport("libc")]
     internal static partial int posix_fallocate(SafeHandle fd, long offset, long length);
 
-    /// <summary>fcntl(2) with a lock argument: locks of an open file description, released by the kernel when it is closed.</summary>
+    /// <summary>
+    /// fcntl(2) with a lock argument: locks of an open file description, released by the kernel when it is closed.
+    /// </summary>
     [LibraryImport("libc", SetLastError = true)]
     internal static unsafe partial int fcntl(SafeHandle fd, int command, flock64* argument);
 

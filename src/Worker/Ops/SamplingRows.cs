@@ -6,9 +6,12 @@ namespace TensorParallel.Worker.Ops;
 /// <param name="Count">Rows, L.</param>
 /// <param name="Slots">I32 [1, L]: slot of each row.</param>
 /// <param name="Positions">I32 [1, L]: position that each row's new token will stand at; it keys the noise.</param>
-/// <param name="Settings">I32 [MaxSequences, <see cref="SlotSettings.Words"/>]: one <see cref="SlotSettings"/> a slot.</param>
-/// <param name="Counts">
-/// By row: I32 [1, local vocabulary], what the sequence holds of each token (see <see cref="ISamplingOps.CountTokens"/>);
-/// null where no penalty needs it.
+/// <param name="Settings">
+/// I32 [MaxSequences, <see cref="SlotSettings.Words"/>]: one <see cref="SlotSettings"/> a slot.
 /// </param>
-internal sealed record SamplingRows(int Count, Tensor Slots, Tensor Positions, Tensor Settings, IReadOnlyList<Tensor?> Counts);
+/// <param name="Counts">
+/// By row: I32 [1, local vocabulary], what the sequence holds of each token (see
+/// <see cref="ISamplingOps.CountTokens"/>); null where no penalty needs it.
+/// </param>
+internal sealed record SamplingRows(
+    int Count, Tensor Slots, Tensor Positions, Tensor Settings, IReadOnlyList<Tensor?> Counts);

@@ -52,12 +52,17 @@ internal struct SlotSettings
     [UnscopedRef]
     internal readonly ReadOnlySpan<int> Eos => ((ReadOnlySpan<int>)EosIds)[..EosCount];
 
-    /// <summary>Checks and packs what the coordinator sent; throws <see cref="ArgumentException"/> naming slot and value.</summary>
+    /// <summary>
+    /// Checks and packs what the coordinator sent; throws <see cref="ArgumentException"/> naming slot and value.
+    /// </summary>
     internal static SlotSettings From(int slot, SequenceStart start)
     {
         var sampling = start.Sampling;
         Check(slot, start.PromptTokens >= 1, $"a prompt of {start.PromptTokens} tokens");
-        Check(slot, float.IsFinite(sampling.Temperature) && sampling.Temperature >= 0, $"temperature {sampling.Temperature}");
+        Check(
+            slot,
+            float.IsFinite(sampling.Temperature) && sampling.Temperature >= 0,
+            $"temperature {sampling.Temperature}");
         Check(slot, sampling.TopK >= 0, $"top_k {sampling.TopK}");
         Check(slot, sampling.TopP is > 0 and <= 1, $"top_p {sampling.TopP}");
         Check(slot, sampling.MinP is >= 0 and < 1, $"min_p {sampling.MinP}");
@@ -67,7 +72,10 @@ internal struct SlotSettings
             $"repetition_penalty {sampling.RepetitionPenalty}");
         Check(slot, float.IsFinite(sampling.PresencePenalty), $"presence_penalty {sampling.PresencePenalty}");
         Check(slot, float.IsFinite(sampling.FrequencyPenalty), $"frequency_penalty {sampling.FrequencyPenalty}");
-        Check(slot, sampling.LogProbs is >= 0 and <= MaxLogProbs, $"{sampling.LogProbs} log-probabilities (at most {MaxLogProbs})");
+        Check(
+            slot,
+            sampling.LogProbs is >= 0 and <= MaxLogProbs,
+            $"{sampling.LogProbs} log-probabilities (at most {MaxLogProbs})");
         Check(
             slot,
             sampling.EosTokenIds.Count <= MaxEosIds,
@@ -100,7 +108,8 @@ internal struct SlotSettings
     {
         if (!isValid)
         {
-            throw new ArgumentException($"The sequence for slot {slot} was sent with {what}, which cannot be sampled with.");
+            throw new ArgumentException(
+                $"The sequence for slot {slot} was sent with {what}, which cannot be sampled with.");
         }
     }
 

@@ -12,8 +12,8 @@ namespace TensorParallel.Worker.Ops;
 /// 9 …      values of the best candidates, then their ids                  Candidates each
 ///    …      values of the best raw logits, then their ids                  LogProbs each
 /// </code>
-/// Candidates stand best first (larger value, then lower id); where a rank has fewer tokens, value −infinity and id −1 follow.
-/// Words that a row's settings do not need are undefined.
+/// Candidates stand best first (larger value, then lower id); where a rank has fewer tokens, value −infinity and id −1
+/// follow. Words that a row's settings do not need are undefined.
 /// </summary>
 /// <param name="Candidates">C: candidates after penalties.</param>
 /// <param name="LogProbs">K: best raw logits.</param>

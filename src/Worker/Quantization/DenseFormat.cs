@@ -6,7 +6,9 @@ namespace TensorParallel.Worker.Quantization;
 /// <summary>Not quantized: F32, BF16 or F16 elements, row-major, without padding.</summary>
 internal sealed class DenseFormat : IWeightFormat
 {
-    public string Name => "dense";
+    public const string FormatName = "dense";
+
+    public string Name => FormatName;
 
     public ILinearWeight Allocate(
         IDevice device, DType dtype, IReadOnlyList<WeightPart> parts, ICollection<WeightTarget> targets)

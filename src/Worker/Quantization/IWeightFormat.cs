@@ -4,7 +4,8 @@ using TensorParallel.Worker.Devices;
 namespace TensorParallel.Worker.Quantization;
 
 /// <summary>
-/// A way to store linear weights: which checkpoint tensors it reads, what it allocates, how it is multiplied. Stateless.
+/// A way to store linear weights: which checkpoint tensors it reads, what it allocates, how it is multiplied.
+/// Stateless.
 /// </summary>
 internal interface IWeightFormat
 {
@@ -12,8 +13,9 @@ internal interface IWeightFormat
     string Name { get; }
 
     /// <summary>
-    /// Allocates one weight for layers that read the same input, stacked by rows: q, k and v become one matrix product. The memory is
-    /// filled by whoever loads <paramref name="targets"/>. Throws <see cref="ArgumentException"/> when the parts' columns differ.
+    /// Allocates one weight for layers that read the same input, stacked by rows: q, k and v become one matrix
+    /// product. The memory is filled by whoever loads <paramref name="targets"/>. Throws <see
+    /// cref="ArgumentException"/> when the parts' columns differ.
     /// </summary>
     /// <param name="device">Where to allocate.</param>
     /// <param name="dtype">Dtype of the run.</param>

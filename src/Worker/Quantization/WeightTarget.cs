@@ -7,9 +7,11 @@ namespace TensorParallel.Worker.Quantization;
 /// One held part of a checkpoint tensor and the device memory it belongs in: what a weight's owner asks of the loader.
 /// </summary>
 /// <param name="Slice">Which rows or columns are held.</param>
-/// <param name="FullShape">Shape that the checkpoint's tensor must have: [rows, columns], or [length] of a vector.</param>
+/// <param name="FullShape">
+/// Shape that the checkpoint's tensor must have: [rows, columns], or [length] of a vector.
+/// </param>
 /// <param name="Destination">
-/// Exactly the held part, in the dtype of the run; a vector is one row. Example: rows [192, 384) of a [512, 256] q_proj are the first
-/// 192 rows of a fused q‖k‖v weight.
+/// Exactly the held part, in the dtype of the run; a vector is one row. Example: rows [192, 384) of a [512, 256]
+/// q_proj are the first 192 rows of a fused q‖k‖v weight.
 /// </param>
 internal sealed record WeightTarget(TensorSlice Slice, IReadOnlyList<int> FullShape, Tensor Destination);

@@ -4,8 +4,8 @@ using TensorParallel.Worker.Ops;
 namespace TensorParallel.Worker.Sampling;
 
 /// <summary>
-/// Log-probabilities under the model's own distribution, from the raw parts of the ranks' summaries: x − m − ln Σᵣ sumᵣ · exp(mᵣ − m),
-/// m the largest of the ranks' maxima mᵣ.
+/// Log-probabilities under the model's own distribution, from the raw parts of the ranks' summaries: x − m − ln Σᵣ sumᵣ
+/// · exp(mᵣ − m), m the largest of the ranks' maxima mᵣ.
 /// </summary>
 internal static class LogProbabilities
 {
@@ -16,7 +16,8 @@ internal static class LogProbabilities
     /// <param name="slot">The row's slot.</param>
     /// <param name="token">The token drawn.</param>
     /// <param name="logit">Its raw logit.</param>
-    public static SampledToken Of(Span<int> summaries, SummaryLayout layout, int asked, int slot, int token, float logit)
+    public static SampledToken Of(
+        Span<int> summaries, SummaryLayout layout, int asked, int slot, int token, float logit)
     {
         var maximum = float.NegativeInfinity;
         var best = new List<(float Value, int Id)>();

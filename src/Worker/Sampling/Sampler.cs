@@ -9,8 +9,8 @@ using TensorParallel.Worker.Ops;
 namespace TensorParallel.Worker.Sampling;
 
 /// <summary>
-/// Draws tokens from logits whose vocabulary is cut over the ranks of a group. Every rank calls the same methods with the same
-/// slots, positions and settings, and its own logits; every rank gets the same tokens, at any number of ranks.
+/// Draws tokens from logits whose vocabulary is cut over the ranks of a group. Every rank calls the same methods with
+/// the same slots, positions and settings, and its own logits; every rank gets the same tokens, at any number of ranks.
 /// <para>
 /// A step costs one gather of a few words a row. Only where top-k, top-p or min-p need more tokens than the ranks' best
 /// candidates, that row's logits are gathered (<see cref="GatheredRows"/> counts them). Used by one thread.
@@ -18,7 +18,9 @@ namespace TensorParallel.Worker.Sampling;
 /// </summary>
 internal sealed class Sampler : IDisposable
 {
-    /// <summary>Candidates of one rank for top-p and min-p: mostly enough for the nucleus of a language model.</summary>
+    /// <summary>
+    /// Candidates of one rank for top-p and min-p: mostly enough for the nucleus of a language model.
+    /// </summary>
     private const int UsualCandidates = 64;
 
     private readonly ISamplingOps _ops;
@@ -38,7 +40,12 @@ internal sealed class Sampler : IDisposable
     /// <param name="rank">This rank of the group.</param>
     /// <param name="limits">Sizes of steps.</param>
     public Sampler(
-        ISamplingOps ops, IDevice device, ICollective collective, IReadOnlyList<IndexRange> parts, int rank, StepLimits limits)
+        ISamplingOps ops,
+        IDevice device,
+        ICollective collective,
+        IReadOnlyList<IndexRange> parts,
+        int rank,
+        StepLimits limits)
     {
         CheckParts(collective, parts, rank);
         _ops = ops;
@@ -81,8 +88,8 @@ internal sealed class Sampler : IDisposable
     }
 
     /// <summary>
-    /// Appends the tokens of a prompt chunk. They must all be appended, in order; those at and after the start's PromptTokens were
-    /// generated before the sequence was interrupted and count as generated.
+    /// Appends the tokens of a prompt chunk. They must all be appended, in order; those at and after the start's
+    /// PromptTokens were generated before the sequence was interrupted and count as generated.
     /// </summary>
     public void AppendPrompt(int slot, ReadOnlySpan<int> tokens)
     {
@@ -102,7 +109,9 @@ internal sealed class Sampler : IDisposable
     /// </summary>
     /// <param name="localLogits">F32 [L, local vocabulary]; not changed.</param>
     /// <param name="slots">Slot of each row, each at most once.</param>
-    /// <param name="positions">Position that each row's new token will stand at: the number of tokens before it.</param>
+    /// <param name="positions">
+    /// Position that each row's new token will stand at: the number of tokens before it.
+    /// </param>
     public IReadOnlyList<SampledToken> Sample(Tensor localLogits, ReadOnlySpan<int> slots, ReadOnlySpan<int> positions)
     {
         CheckStep(localLogits, slots, positions);
@@ -230,7 +239,8 @@ internal sealed class Sampler : IDisposable
             var needed = settings.IsGreedy || !settings.HasFilters ? 1
                 : settings.TopK is > 0 and < SummaryLayout.MaxCandidates ? Math.Max(UsualCandidates, settings.TopK + 1)
                 : UsualCandidates;
-            layout = new SummaryLayout(Math.Max(layout.Candidates, needed), Math.Max(layout.LogProbs, settings.LogProbs));
+            layout =
+                new SummaryLayout(Math.Max(layout.Candidates, needed), Math.Max(layout.LogProbs, settings.LogProbs));
         }
 
         return layout with { Candidates = Math.Min(layout.Candidates, Math.Max(1, _partColumns.Max())) };
@@ -265,7 +275,8 @@ internal sealed class Sampler : IDisposable
             || localLogits.Rows != slots.Length || localLogits.Columns != _own.Length)
         {
             throw new ArgumentException(
-                $"{slots.Length} slots (at most {_slots.Length}) and {positions.Length} positions for {localLogits.DType} logits "
+                $"{slots.Length} slots (at most {_slots.Length}) and {positions.Length} positions for "
+                + $"{localLogits.DType} logits "
                 + $"[{localLogits.Rows}, {localLogits.Columns}]; this rank has {_own.Length} tokens.",
                 nameof(localLogits));
         }
@@ -276,7 +287,8 @@ internal sealed class Sampler : IDisposable
             if (positions[row] != length)
             {
                 throw new ArgumentException(
-                    $"The sequence in slot {slots[row]} has {length} tokens, so its next one cannot stand at position {positions[row]}.",
+                    $"The sequence in slot {slots[row]} has {length} tokens, so its next one cannot stand at "
+                    + $"position {positions[row]}.",
                     nameof(positions));
             }
         }
@@ -289,15 +301,18 @@ internal sealed class Sampler : IDisposable
             if (tokens[row] == ISamplingOps.NotFinite)
             {
                 throw new SamplingException(
-                    $"The logits for position {positions[row]} of the sequence in slot {slots[row]} contain NaN or +infinity: "
+                    $"The logits for position {positions[row]} of the sequence in slot {slots[row]} contain NaN or "
+                    + "+infinity: "
                     + "the weights or the computation are broken, for example by an overflow in float16.");
             }
 
             if (tokens[row] < 0)
             {
                 throw new SamplingException(
-                    $"No token can be drawn for position {positions[row]} of the sequence in slot {slots[row]}: every logit is "
-                    + $"-infinity or an end-of-sequence id banned by min_new_tokens {_slots[slots[row]].Settings.MinNewTokens}.");
+                    $"No token can be drawn for position {positions[row]} of the sequence in slot {slots[row]}: "
+                    + "every logit is "
+                    + $"-infinity or an end-of-sequence id banned by min_new_tokens "
+                    + $"{_slots[slots[row]].Settings.MinNewTokens}.");
             }
         }
     }
@@ -318,7 +333,8 @@ internal sealed class Sampler : IDisposable
         if (parts.Count != collective.Size || rank != collective.Rank || end == 0)
         {
             throw new ArgumentException(
-                $"{parts.Count} vocabulary parts with {end} tokens, rank {rank}, for rank {collective.Rank} of {collective.Size}.",
+                $"{parts.Count} vocabulary parts with {end} tokens, rank {rank}, for rank {collective.Rank} of "
+                + $"{collective.Size}.",
                 nameof(parts));
         }
     }

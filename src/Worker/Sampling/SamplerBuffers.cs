@@ -7,8 +7,8 @@ using TensorParallel.Worker.Ops;
 namespace TensorParallel.Worker.Sampling;
 
 /// <summary>
-/// Device memory of a sampler, for the largest step. S sequences, n ranks, V tokens: about 2.2 KiB · S · (n + 1) + 8 V bytes; 64
-/// sequences, 4 ranks, 152,000 tokens: 1.9 MB.
+/// Device memory of a sampler, for the largest step. S sequences, n ranks, V tokens: about 2.2 KiB · S · (n + 1) + 8 V
+/// bytes; 64 sequences, 4 ranks, 152,000 tokens: 1.9 MB.
 /// </summary>
 internal sealed class SamplerBuffers : IDisposable
 {
@@ -22,7 +22,8 @@ internal sealed class SamplerBuffers : IDisposable
         _device = device;
         var sequences = limits.MaxSequences;
         _summary = Allocate(DType.I32, 1, sequences * SummaryLayout.MaxWords);
-        _summaries = parts.Count == 1 ? _summary : Allocate(DType.I32, 1, checked(sequences * SummaryLayout.MaxWords * parts.Count));
+        var gathered = checked(sequences * SummaryLayout.MaxWords * parts.Count);
+        _summaries = parts.Count == 1 ? _summary : Allocate(DType.I32, 1, gathered);
         Settings = Allocate(DType.I32, sequences, SlotSettings.Words);
         Slots = Allocate(DType.I32, 1, sequences);
         Positions = Allocate(DType.I32, 1, sequences);

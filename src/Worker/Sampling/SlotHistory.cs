@@ -17,8 +17,8 @@ internal sealed class SlotHistory
     public int Length { get; set; }
 
     /// <summary>
-    /// I32 [1, local vocabulary], allocated when the slot's first sequence with penalties begins, 4 bytes a token of the
-    /// vocabulary, and kept for the next.
+    /// I32 [1, local vocabulary], allocated when the slot's first sequence with penalties begins, 4 bytes a token of
+    /// the vocabulary, and kept for the next.
     /// </summary>
     public Tensor? Counts { get; set; }
 

@@ -3,8 +3,8 @@ using System.Collections.Concurrent;
 namespace TensorParallel.Worker.Session;
 
 /// <summary>
-/// The one thread that touches a rank's model: runs what is posted, in order, until <see cref="Complete"/> or the first exception.
-/// A background thread: one that hangs on a peer does not keep the process alive.
+/// The one thread that touches a rank's model: runs what is posted, in order, until <see cref="Complete"/> or the first
+/// exception. A background thread: one that hangs on a peer does not keep the process alive.
 /// </summary>
 internal sealed class ComputeThread : IDisposable
 {
@@ -19,10 +19,14 @@ internal sealed class ComputeThread : IDisposable
         _thread.Start();
     }
 
-    /// <summary>Completes when the thread has run everything after <see cref="Complete"/>; faults with what the work threw.</summary>
+    /// <summary>
+    /// Completes when the thread has run everything after <see cref="Complete"/>; faults with what the work threw.
+    /// </summary>
     public Task Ended => _ended.Task;
 
-    /// <summary>Queues work; what comes after the first exception or <see cref="Complete"/> is dropped. One thread posts.</summary>
+    /// <summary>
+    /// Queues work; what comes after the first exception or <see cref="Complete"/> is dropped. One thread posts.
+    /// </summary>
     public void Post(Action work)
     {
         if (!_ended.Task.IsCompleted && !_work.IsAddingCompleted)

@@ -7,8 +7,8 @@ using TensorParallel.Protocol.Wire.Workers;
 namespace TensorParallel.Worker.Session;
 
 /// <summary>
-/// The duplex stream to the coordinator, dialled by the worker. Events leave in the order posted, from any thread; commands are read
-/// by one reader. The end of the stream, however it comes, is the loss of the coordinator.
+/// The duplex stream to the coordinator, dialled by the worker. Events leave in the order posted, from any thread;
+/// commands are read by one reader. The end of the stream, however it comes, is the loss of the coordinator.
 /// </summary>
 internal sealed class CoordinatorLink : IAsyncDisposable
 {
@@ -99,7 +99,8 @@ internal sealed class CoordinatorLink : IAsyncDisposable
 
             await _call.RequestStream.CompleteAsync();
         }
-        catch (Exception exception) when (exception is RpcException or InvalidOperationException or OperationCanceledException)
+        catch (Exception exception)
+            when (exception is RpcException or InvalidOperationException or OperationCanceledException)
         {
             // The reader sees the same end and says why; there is nobody left to send to.
             _outbox.Writer.TryComplete();

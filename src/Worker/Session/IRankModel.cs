@@ -4,7 +4,8 @@ using TensorParallel.Worker.Devices;
 namespace TensorParallel.Worker.Session;
 
 /// <summary>
-/// One rank's loaded part of a model, joined to its peers. Created, stepped and disposed by the session's compute thread alone.
+/// One rank's loaded part of a model, joined to its peers. Created, stepped and disposed by the session's compute
+/// thread alone.
 /// </summary>
 internal interface IRankModel : IDisposable
 {

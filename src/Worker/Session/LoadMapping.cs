@@ -13,7 +13,8 @@ internal static class LoadMapping
         var plan = PlanJson.Deserialize(message.PlanJson);
         if (plan.WorldSize != plan.Ranks.Count || rank >= plan.WorldSize || plan.Ranks[rank].Rank != rank)
         {
-            throw new WireException($"The plan has {plan.Ranks.Count} ranks of {plan.WorldSize}; rank {rank} is not one of them.");
+            throw new WireException(
+                $"The plan has {plan.Ranks.Count} ranks of {plan.WorldSize}; rank {rank} is not one of them.");
         }
 
         if (message.Threads < 1 || message.CollectiveTimeoutMs < 1)

@@ -2,7 +2,9 @@ using TensorParallel.Protocol.Wire.Workers;
 
 namespace TensorParallel.Worker.Session;
 
-/// <summary>Thins a loader's progress to about ten events a second; the last one (done = total) always goes out. Thread-safe.</summary>
+/// <summary>
+/// Thins a loader's progress to about ten events a second; the last one (done = total) always goes out. Thread-safe.
+/// </summary>
 internal sealed class LoadProgressReporter(Action<WorkerEvent> post, TimeProvider time)
 {
     private static readonly TimeSpan s_interval = TimeSpan.FromMilliseconds(100);

@@ -7,8 +7,8 @@ namespace TensorParallel.Worker.Session;
 internal static class ProcessCalls
 {
     /// <summary>
-    /// Asks the kernel to kill this process when the thread that started it ends. Returns false when that is too late: the
-    /// parent is no longer <paramref name="parentProcessId"/>.
+    /// Asks the kernel to kill this process when the thread that started it ends. Returns false when that is too late:
+    /// the parent is no longer <paramref name="parentProcessId"/>.
     /// </summary>
     public static bool DieWithParent(int parentProcessId)
     {
@@ -21,7 +21,9 @@ internal static class ProcessCalls
         return Libc.getppid() == parentProcessId;
     }
 
-    /// <summary>Most memory this process has had resident. One system call, about a microsecond: made in every step.</summary>
+    /// <summary>
+    /// Most memory this process has had resident. One system call, about a microsecond: made in every step.
+    /// </summary>
     public static unsafe long PeakResidentBytes()
     {
         var usage = stackalloc nint[Libc.RusageWords];
@@ -29,8 +31,8 @@ internal static class ProcessCalls
     }
 
     /// <summary>
-    /// Ends the process now. No handler and no finaliser runs: a compute thread may be anywhere, and shutting the runtime
-    /// down in good order could wait for it.
+    /// Ends the process now. No handler and no finaliser runs: a compute thread may be anywhere, and shutting the
+    /// runtime down in good order could wait for it.
     /// </summary>
     public static void ExitNow(int code) => Libc._exit(code);
 }

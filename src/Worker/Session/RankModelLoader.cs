@@ -20,7 +20,8 @@ internal sealed class RankModelLoader : IRankModelLoader
             var device = Own(OpenDevice(load.Plan.Ranks[load.Rank].Device, load.Threads));
             var ops = Own(new CpuOps(device));
             var collective = Own(Join(load, bootstrap, device));
-            var context = new RankContext(load.Rank, load.Plan.WorldSize, device, ops, new CpuSamplingOps(), collective);
+            var context = new RankContext(
+                load.Rank, load.Plan.WorldSize, device, ops, new CpuSamplingOps(), collective);
             var model = Own(WorkerModel.Load(
                 load.ModelFolder, load.Plan, context, told => progress(told.BytesDone, told.BytesTotal)));
             return new RankModel(model, device, owned);
@@ -42,7 +43,8 @@ internal sealed class RankModelLoader : IRankModelLoader
     private static CpuDevice OpenDevice(string name, int threads) =>
         DeviceKinds.Of(name) == DeviceKinds.Cpu
             ? new CpuDevice(name, threads)
-            : throw new PlanException($"This worker cannot open the device {name}: it was built for processors (cpu:N) only.");
+            : throw new PlanException(
+                $"This worker cannot open the device {name}: it was built for processors (cpu:N) only.");
 
     private static ICollective Join(RankLoad load, BootstrapExchange bootstrap, IDevice device)
     {
@@ -50,8 +52,10 @@ internal sealed class RankModelLoader : IRankModelLoader
         using var _ = backend as IDisposable;
         if (load.Rank == 0)
         {
-            // An upper bound of what is ever sent: every tensor that a collective is given stands in some rank's workspace.
-            bootstrap.Publish(backend.CreateBootstrap(load.Plan.WorldSize, load.Plan.Ranks.Max(rank => rank.WorkspaceBytes)));
+            // An upper bound of what is ever sent: every tensor that a collective is given stands in some rank's
+            // workspace.
+            var maxMessageBytes = load.Plan.Ranks.Max(rank => rank.WorkspaceBytes);
+            bootstrap.Publish(backend.CreateBootstrap(load.Plan.WorldSize, maxMessageBytes));
         }
 
         return backend.Join(bootstrap.Receive(), load.Rank, load.Plan.WorldSize, device, load.CollectiveTimeout);

@@ -7,8 +7,8 @@ using TensorParallel.Worker.Collectives;
 namespace TensorParallel.Worker.Session;
 
 /// <summary>
-/// A worker's life: Hello, Load, steps, Stop. The receive loop only takes commands in; everything that touches the model runs
-/// on the compute thread, so the end of the stream is seen in the middle of a load, a step or a collective.
+/// A worker's life: Hello, Load, steps, Stop. The receive loop only takes commands in; everything that touches the
+/// model runs on the compute thread, so the end of the stream is seen in the middle of a load, a step or a collective.
 /// </summary>
 internal sealed partial class WorkerSession(
     CoordinatorLink link, WorkerIdentity identity, IRankModelLoader loader, ILogger<WorkerSession> logger)
@@ -51,14 +51,20 @@ internal sealed partial class WorkerSession(
             Log.Failed(logger, exception);
             _post(new WorkerEvent
             {
-                Failed = new Failed { Message = Describe(exception), WaitingForPeer = exception is CollectiveException },
+                Failed = new Failed
+                {
+                    Message = Describe(exception),
+                    WaitingForPeer = exception is CollectiveException,
+                },
             });
             await FarewellAsync(receiving);
             return SessionEnd.Failed;
         }
     }
 
-    /// <summary>Takes commands in until the stream ends; also while the compute thread works off what came before a stop.</summary>
+    /// <summary>
+    /// Takes commands in until the stream ends; also while the compute thread works off what came before a stop.
+    /// </summary>
     private async Task ReceiveAsync(ComputeThread compute)
     {
         while (await link.ReadAsync() is { } command)
@@ -91,8 +97,8 @@ internal sealed partial class WorkerSession(
     }
 
     /// <summary>
-    /// Closes this side and waits until the coordinator closes its own: a process that ends sooner can take its last event
-    /// with it, since the server drops what it has not yet read of a broken stream.
+    /// Closes this side and waits until the coordinator closes its own: a process that ends sooner can take its last
+    /// event with it, since the server drops what it has not yet read of a broken stream.
     /// </summary>
     private async Task FarewellAsync(Task receiving)
     {
@@ -137,7 +143,8 @@ internal sealed partial class WorkerSession(
         };
         foreach (var use in _model.MemoryUse())
         {
-            loaded.Memory.Add(new MemoryUse { Purpose = use.Purpose.ToString(), Current = use.Current, Peak = use.Peak });
+            loaded.Memory.Add(
+                new MemoryUse { Purpose = use.Purpose.ToString(), Current = use.Current, Peak = use.Peak });
         }
 
         _post(new WorkerEvent { Loaded = loaded });
@@ -149,7 +156,8 @@ internal sealed partial class WorkerSession(
         _post(new WorkerEvent { Result = WireMapping.ToWire(result, ProcessCalls.PeakResidentBytes()) });
     }
 
-    // Our own exceptions are sentences already; others say too little without their kind ("Specified cast is not valid").
+    // Our own exceptions are sentences already; others say too little without their kind ("Specified cast is not
+    // valid").
     private static string Describe(Exception exception) =>
         exception.GetType().Namespace?.StartsWith(nameof(TensorParallel), StringComparison.Ordinal) == true
             ? exception.Message

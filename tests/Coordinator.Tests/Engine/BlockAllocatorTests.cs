@@ -38,7 +38,8 @@ public sealed class BlockAllocatorTests
     {
         var allocator = new BlockAllocator(2);
         allocator.Release(allocator.Allocate());
-        Assert.Contains($"KV block {block}", Assert.Throws<InvalidOperationException>(() => allocator.Release(block)).Message);
+        Assert.Contains($"KV block {block}",
+            Assert.Throws<InvalidOperationException>(() => allocator.Release(block)).Message);
         Assert.Throws<InvalidOperationException>(() => allocator.Share(block));
         Assert.Equal(2, allocator.FreeCount);
     }

@@ -55,7 +55,8 @@ public sealed class CancellationTests
         while (group.Sent.TryRead(out var step))
         {
             sent++;
-            Assert.True(sent <= before || step.Sequences.Single().Start is not null || step.Sequences.Single().Position == 2);
+            Assert.True(sent <= before || step.Sequences.Single().Start is not null
+                || step.Sequences.Single().Position == 2);
         }
 
         Assert.Equal(before + 2, sent);
@@ -111,7 +112,8 @@ public sealed class CancellationTests
         await fixture.StartAsync();
         var open = EngineFixture.Request(6, 60) with { Sampling = new SamplingParameters { Seed = 5 } };
         var text = s_tokenizer.Decode(FakeModel.Run(open).Ids);
-        var reader = fixture.Engine.GenerateAsync(open with { StopStrings = [text[..8]] }, CancellationToken.None).GetAsyncEnumerator();
+        var reader = fixture.Engine.GenerateAsync(
+            open with { StopStrings = [text[..8]] }, CancellationToken.None).GetAsyncEnumerator();
         gate.Allow(1);
         var last = string.Empty;
         var tokens = 0;

@@ -6,7 +6,9 @@ using Xunit;
 
 namespace TensorParallel.Coordinator.Tests.Engine;
 
-/// <summary>An engine over fake groups, with what tests ask of it. Every wait ends after <see cref="Patience"/>.</summary>
+/// <summary>
+/// An engine over fake groups, with what tests ask of it. Every wait ends after <see cref="Patience"/>.
+/// </summary>
 internal sealed class EngineFixture : IAsyncDisposable
 {
     public static readonly StepLimits Limits = new(
@@ -16,11 +18,18 @@ internal sealed class EngineFixture : IAsyncDisposable
     public static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
 
     public EngineFixture(
-        Func<int, FakeWorkerGroup> make, EngineOptions? options = null, TimeProvider? time = null, Tokenizer? tokenizer = null)
+        Func<int, FakeWorkerGroup> make,
+        EngineOptions? options = null,
+        TimeProvider? time = null,
+        Tokenizer? tokenizer = null)
     {
         Factory = new FakeWorkerGroupFactory(make);
         Engine = new InferenceEngine(
-            Factory, tokenizer, options ?? new EngineOptions(), time ?? TimeProvider.System, NullLogger<InferenceEngine>.Instance);
+            Factory,
+            tokenizer,
+            options ?? new EngineOptions(),
+            time ?? TimeProvider.System,
+            NullLogger<InferenceEngine>.Instance);
     }
 
     public FakeWorkerGroupFactory Factory { get; }
@@ -46,17 +55,21 @@ internal sealed class EngineFixture : IAsyncDisposable
         await Factory.Started.ReadAsync(CancellationToken.None).AsTask().WaitAsync(Patience);
 
     public Task<Generation> RunAsync(GenerateRequest request, CancellationToken cancellationToken = default) =>
-        Generation.ReadAsync(Engine.GenerateAsync(request, cancellationToken)).WaitAsync(Patience, CancellationToken.None);
+        Generation.ReadAsync(Engine.GenerateAsync(request, cancellationToken))
+            .WaitAsync(Patience, CancellationToken.None);
 
     public Task WaitForStateAsync(EngineState state) => WaitUntilAsync(() => Engine.State == state, state.ToString());
 
-    /// <summary>Looks again whenever the engine may have moved on; says what was waited for when it takes too long.</summary>
+    /// <summary>
+    /// Looks again whenever the engine may have moved on; says what was waited for when it takes too long.
+    /// </summary>
     public async Task WaitUntilAsync(Func<bool> condition, string what)
     {
         var start = TimeProvider.System.GetTimestamp();
         while (!condition())
         {
-            Assert.True(TimeProvider.System.GetElapsedTime(start) < Patience, $"Waited for {what}; {Engine.Statistics}");
+            Assert.True(TimeProvider.System.GetElapsedTime(start) < Patience,
+                $"Waited for {what}; {Engine.Statistics}");
             await Task.Yield();
         }
     }
@@ -67,7 +80,8 @@ internal sealed class EngineFixture : IAsyncDisposable
         if (Engine.State == EngineState.Ready)
         {
             await WaitUntilAsync(
-                () => Engine.Statistics is { Running: 0, Waiting: 0, FreeSlots: 4, FreeBlocks: 64 }, "all slots and blocks to be free");
+                () => Engine.Statistics is { Running: 0, Waiting: 0, FreeSlots: 4, FreeBlocks: 64 },
+                "all slots and blocks to be free");
         }
 
         Assert.All(Factory.Groups, group => Assert.Empty(group.Violations));

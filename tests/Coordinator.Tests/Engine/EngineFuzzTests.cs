@@ -6,8 +6,8 @@ using Xunit;
 namespace TensorParallel.Coordinator.Tests.Engine;
 
 /// <summary>
-/// Random mixes of requests, cancellations and losses: whatever happens around it, a request gives what it gives alone, the
-/// suspicious fake group sees nothing wrong, and nothing is held at the end.
+/// Random mixes of requests, cancellations and losses: whatever happens around it, a request gives what it gives alone,
+/// the suspicious fake group sees nothing wrong, and nothing is held at the end.
 /// </summary>
 public sealed class EngineFuzzTests
 {
@@ -35,7 +35,9 @@ public sealed class EngineFuzzTests
         var limits = EngineFixture.Limits with { MaxStepTokens = random.Next(4, 40) };
         var losses = withLosses ? 3 : 0;
         await using var fixture = new EngineFixture(
-            _ => new FakeWorkerGroup(limits, _ => YieldAsync(random)), new EngineOptions { RestartAttempts = 100 }, new ImpatientTime());
+            _ => new FakeWorkerGroup(limits, _ => YieldAsync(random)),
+            new EngineOptions { RestartAttempts = 100 },
+            new ImpatientTime());
         await fixture.StartAsync();
         var requests = Enumerable.Range(0, 40).Select(_ => RandomRequest(random)).ToArray();
         var runs = requests.Select(request => RunOneAsync(fixture, request, random)).ToArray();
@@ -43,7 +45,8 @@ public sealed class EngineFuzzTests
         {
             var steps = fixture.Engine.Statistics.Steps + Next(random, 1, 60);
             await fixture.WaitUntilAsync(
-                () => fixture.Engine.Statistics.Steps >= steps || Array.TrueForAll(runs, run => run.IsCompleted), "steps");
+                () => fixture.Engine.Statistics.Steps >= steps || Array.TrueForAll(runs, run => run.IsCompleted),
+                "steps");
             fixture.Factory.Groups[^1].Lose(Next(random, 0, 2));
         }
 
@@ -64,7 +67,8 @@ public sealed class EngineFuzzTests
         }
 
         await fixture.WaitUntilAsync(
-            () => !fixture.Factory.Groups[^1].Lost.IsCompleted && fixture.Engine.Statistics.Restarts == fixture.Factory.Groups.Count - 1,
+            () => !fixture.Factory.Groups[^1].Lost.IsCompleted
+                && fixture.Engine.Statistics.Restarts == fixture.Factory.Groups.Count - 1,
             "the last restart");
         await fixture.CheckNothingIsLeftAsync();
         Assert.All(fixture.Factory.Groups, group => Assert.InRange(group.MostInFlight, 0, 2));
@@ -84,18 +88,21 @@ public sealed class EngineFuzzTests
             return await fixture.RunAsync(request);
         }
 
-        return await Generation.ReadAsync(fixture.Engine.GenerateAsync(request, CancellationToken.None).Take(leaveAfter))
+        return await Generation.ReadAsync(
+            fixture.Engine.GenerateAsync(request, CancellationToken.None).Take(leaveAfter))
             .WaitAsync(EngineFixture.Patience);
     }
 
     private static GenerateRequest RandomRequest(Random random)
     {
-        var prompt = Enumerable.Range(0, random.Next(1, 60)).Select(_ => random.Next(FakeModel.VocabularySize)).ToArray();
+        int[] RandomIds(int count) => [.. Enumerable.Range(0, count).Select(_ => random.Next(FakeModel.VocabularySize))];
+
+        var prompt = RandomIds(random.Next(1, 60));
         var sampling = new SamplingParameters
         {
             Seed = (ulong)random.NextInt64(),
             MinNewTokens = random.Next(0, 6),
-            EosTokenIds = [.. Enumerable.Range(0, random.Next(0, 5)).Select(_ => random.Next(FakeModel.VocabularySize))],
+            EosTokenIds = RandomIds(random.Next(0, 5)),
         };
         return new GenerateRequest(prompt, random.Next(1, 36), sampling, []);
     }

@@ -3,14 +3,16 @@ using TensorParallel.Protocol.Generation;
 namespace TensorParallel.Coordinator.Tests.Engine;
 
 /// <summary>
-/// A "model" whose next token depends on every token before it and on the seed, so that one wrong, missing or foreign token in a
-/// history changes all that follows.
+/// A "model" whose next token depends on every token before it and on the seed, so that one wrong, missing or foreign
+/// token in a history changes all that follows.
 /// </summary>
 internal static class FakeModel
 {
     public const int VocabularySize = 97;
 
-    /// <summary>The token after <paramref name="history"/>, of which <paramref name="generated"/> tokens are not prompt.</summary>
+    /// <summary>
+    /// The token after <paramref name="history"/>, of which <paramref name="generated"/> tokens are not prompt.
+    /// </summary>
     public static int Next(IReadOnlyList<int> history, int generated, SamplingParameters sampling)
     {
         var hash = 14695981039346656037UL ^ sampling.Seed;

@@ -7,16 +7,21 @@ using TensorParallel.Protocol.Parallel;
 namespace TensorParallel.Coordinator.Tests.Engine;
 
 /// <summary>
-/// A worker group in memory that computes <see cref="FakeModel"/> and checks each step as a suspicious worker would: positions
-/// without gaps, blocks that cover them, no block or slot of a sequence that a step in flight still uses, all limits.
+/// A worker group in memory that computes <see cref="FakeModel"/> and checks each step as a suspicious worker would:
+/// positions without gaps, blocks that cover them, no block or slot of a sequence that a step in flight still uses, all
+/// limits.
 /// </summary>
 internal sealed class FakeWorkerGroup : IWorkerGroup
 {
     private readonly Lock _lock = new();
     private readonly Dictionary<int, FakeSlot> _slots = [];
     private readonly Dictionary<int, FakeSlot> _blockOwners = [];
-    private readonly List<(StepBatch Batch, List<FakeSlot> Slots, TaskCompletionSource<StepResult> Answer)> _pending = [];
-    private readonly TaskCompletionSource<WorkerLostException> _lost = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly List<(StepBatch Batch, List<FakeSlot> Slots, TaskCompletionSource<StepResult> Answer)> _pending =
+        [];
+
+    private readonly TaskCompletionSource<WorkerLostException> _lost =
+        new(TaskCreationOptions.RunContinuationsAsynchronously);
+
     private readonly Channel<StepBatch> _sent = Channel.CreateUnbounded<StepBatch>();
     private readonly Func<StepBatch, Task> _pace;
     private Task _previous = Task.CompletedTask;
@@ -154,13 +159,15 @@ internal sealed class FakeWorkerGroup : IWorkerGroup
 
         Check(slot.Blocks.TrueForAll(block => IsOwner(block, slot)), $"slot {entry.Slot} goes on without its blocks");
         Check(entry.Position == slot.ComputedRows, $"position {entry.Position} after {slot.ComputedRows} rows");
-        Check(entry.Tokens.Count > 0 == slot.ComputedRows < slot.Start.PromptTokens, "prompt rows and continued rows are mixed up");
+        Check(entry.Tokens.Count > 0 == slot.ComputedRows < slot.Start.PromptTokens,
+            "prompt rows and continued rows are mixed up");
         slot.History.AddRange(entry.Tokens);
         slot.ComputedRows += entry.Rows;
         Check(slot.ComputedRows <= slot.History.Count, "a row whose token is unknown");
         Check(slot.ComputedRows < Limits.MaxContextTokens, "rows beyond the context");
         Check(slot.Blocks.Count * Limits.KvBlockTokens >= slot.ComputedRows, "rows without blocks");
-        Check(entry.Sample == slot.ComputedRows >= slot.Start.PromptTokens, "a sample in the middle of a prompt, or none after it");
+        Check(entry.Sample == slot.ComputedRows >= slot.Start.PromptTokens,
+            "a sample in the middle of a prompt, or none after it");
         return slot;
     }
 

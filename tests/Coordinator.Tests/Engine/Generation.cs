@@ -4,7 +4,8 @@ using Xunit;
 namespace TensorParallel.Coordinator.Tests.Engine;
 
 /// <summary>All that one generation gave.</summary>
-internal sealed record Generation(IReadOnlyList<int> Ids, string Text, GenerateEvent.Finished? Finished, Exception? Error)
+internal sealed record Generation(
+    IReadOnlyList<int> Ids, string Text, GenerateEvent.Finished? Finished, Exception? Error)
 {
     /// <summary>Reads to the end, or to the error.</summary>
     public static async Task<Generation> ReadAsync(IAsyncEnumerable<GenerateEvent> events)

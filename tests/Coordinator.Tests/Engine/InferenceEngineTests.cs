@@ -70,7 +70,7 @@ public sealed class InferenceEngineTests
         var one = fixture.RunAsync(first);
         await ReadAsync(group, 2);
         var two = fixture.RunAsync(second);
-        await fixture.WaitUntilAsync(() => fixture.Engine.Statistics.Waiting == 1, "the second request to be in the queue");
+        await fixture.WaitUntilAsync(() => fixture.Engine.Statistics.Waiting == 1, "the second request to be queued");
         gate.Allow(1);
 
         var joined = (await ReadAsync(group, 1)).Single();
@@ -103,7 +103,9 @@ public sealed class InferenceEngineTests
     {
         await using var fixture = new EngineFixture(EngineFixture.Unpaced);
         await fixture.StartAsync();
-        var requests = Enumerable.Range(0, 13).Select(i => EngineFixture.Request(1 + i, 3 + (2 * i), (ulong)i)).ToArray();
+        var requests = Enumerable.Range(0, 13)
+            .Select(i => EngineFixture.Request(1 + i, 3 + (2 * i), (ulong)i))
+            .ToArray();
         var generations = await Task.WhenAll(requests.Select(request => fixture.RunAsync(request)));
         Assert.All(requests.Zip(generations), pair => pair.Second.AssertIs(FakeModel.Run(pair.First)));
         await fixture.CheckNothingIsLeftAsync();
@@ -116,9 +118,11 @@ public sealed class InferenceEngineTests
         await using var fixture = new EngineFixture(_ => new FakeWorkerGroup(limits, _ => Task.CompletedTask));
         await fixture.StartAsync();
         var tooLong = await fixture.RunAsync(EngineFixture.Request(90, 7));
-        Assert.Contains("The prompt has 90 tokens and 7 new ones", Assert.IsType<RequestException>(tooLong.Error).Message);
+        Assert.Contains("The prompt has 90 tokens and 7 new ones",
+            Assert.IsType<RequestException>(tooLong.Error).Message);
         var tooMany = await fixture.RunAsync(EngineFixture.Request(17, 5));
-        Assert.Contains("6 KV blocks of 4 tokens, but the cache has 5", Assert.IsType<RequestException>(tooMany.Error).Message);
+        Assert.Contains("6 KV blocks of 4 tokens, but the cache has 5",
+            Assert.IsType<RequestException>(tooMany.Error).Message);
         Assert.Null((await fixture.RunAsync(EngineFixture.Request(17, 4))).Error);
     }
 
@@ -131,7 +135,8 @@ public sealed class InferenceEngineTests
         await fixture.StartAsync();
         var request = EngineFixture.Request(2, 3);
         var running = new List<Task<Generation>> { fixture.RunAsync(request) };
-        await fixture.WaitUntilAsync(() => fixture.Engine.Statistics is { Running: 1, Waiting: 0 }, "a running request");
+        await fixture.WaitUntilAsync(
+            () => fixture.Engine.Statistics is { Running: 1, Waiting: 0 }, "a running request");
 
         // Two steps are in flight and none is answered: the next ones wait.
         running.Add(fixture.RunAsync(request));

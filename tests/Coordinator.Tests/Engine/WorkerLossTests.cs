@@ -11,7 +11,9 @@ public sealed class WorkerLossTests
     {
         var gate = new StepGate();
         await using var fixture = new EngineFixture(
-            start => start == 1 ? new FakeWorkerGroup(EngineFixture.Limits, gate.PassAsync) : EngineFixture.Unpaced(start));
+            start => start == 1
+                ? new FakeWorkerGroup(EngineFixture.Limits, gate.PassAsync)
+                : EngineFixture.Unpaced(start));
         var group = await fixture.StartAsync();
         var states = new List<EngineState>();
         fixture.Engine.StateChanged += states.Add;
@@ -33,6 +35,16 @@ public sealed class WorkerLossTests
     }
 
     [Fact]
+    public async Task A_listener_that_throws_does_not_harm_requests()
+    {
+        await using var fixture = new EngineFixture(EngineFixture.Unpaced);
+        fixture.Engine.StateChanged += state => throw new InvalidOperationException($"cannot bear {state}");
+        await fixture.StartAsync();
+        var request = EngineFixture.Request(4, 20);
+        (await fixture.RunAsync(request)).AssertIs(FakeModel.Run(request));
+    }
+
+    [Fact]
     public async Task A_loss_while_nothing_runs_restarts_too()
     {
         await using var fixture = new EngineFixture(EngineFixture.Unpaced);
@@ -48,7 +60,8 @@ public sealed class WorkerLossTests
     {
         await using var fixture = new EngineFixture(
             start => start == 1
-                ? new FakeWorkerGroup(EngineFixture.Limits, _ => Task.FromException(new InvalidDataException("a torn answer")))
+                ? new FakeWorkerGroup(
+                    EngineFixture.Limits, _ => Task.FromException(new InvalidDataException("a torn answer")))
                 : EngineFixture.Unpaced(start));
         await fixture.StartAsync();
         var broken = await fixture.RunAsync(EngineFixture.Request(4, 20));
@@ -61,7 +74,9 @@ public sealed class WorkerLossTests
     {
         var time = new ImpatientTime();
         await using var fixture = new EngineFixture(
-            start => start == 1 ? EngineFixture.Unpaced(start) : throw new WorkerLostException(2, "Worker 2 has no memory left."),
+            start => start == 1
+                ? EngineFixture.Unpaced(start)
+                : throw new WorkerLostException(2, "Worker 2 has no memory left."),
             time: time);
         var group = await fixture.StartAsync();
         group.Lose(2);
@@ -120,9 +135,11 @@ public sealed class WorkerLossTests
     {
         await using var fixture = new EngineFixture(_ => throw new WorkerLostException(3, "Worker 3 (cpu:3) ended."));
         var early = fixture.RunAsync(EngineFixture.Request(1, 9));
-        var error = await Assert.ThrowsAsync<WorkerLostException>(() => fixture.Engine.StartAsync(CancellationToken.None));
+        var error = await Assert.ThrowsAsync<WorkerLostException>(
+            () => fixture.Engine.StartAsync(CancellationToken.None));
         Assert.Equal(3, error.Rank);
-        Assert.Contains("Worker 3 (cpu:3) ended.", Assert.IsType<EngineUnavailableException>((await early).Error).Message);
+        Assert.Contains("Worker 3 (cpu:3) ended.",
+            Assert.IsType<EngineUnavailableException>((await early).Error).Message);
         await fixture.WaitForStateAsync(EngineState.Failed);
     }
 
@@ -152,12 +169,14 @@ public sealed class WorkerLossTests
     public async Task What_is_not_finished_within_the_grace_time_fails()
     {
         var gate = new StepGate();
-        var fixture = new EngineFixture(_ => new FakeWorkerGroup(EngineFixture.Limits, gate.PassAsync), time: new ImpatientTime());
+        var fixture = new EngineFixture(
+            _ => new FakeWorkerGroup(EngineFixture.Limits, gate.PassAsync), time: new ImpatientTime());
         var group = await fixture.StartAsync();
         var accepted = Enumerable.Range(0, 7).Select(_ => fixture.RunAsync(EngineFixture.Request(4, 10))).ToArray();
         await fixture.WaitUntilAsync(() => fixture.Engine.Statistics.Running >= 1, "running requests");
         await fixture.Engine.DrainAsync(TimeSpan.FromSeconds(20), CancellationToken.None);
-        Assert.All(await Task.WhenAll(accepted), generation => Assert.IsType<EngineUnavailableException>(generation.Error));
+        Assert.All(
+            await Task.WhenAll(accepted), generation => Assert.IsType<EngineUnavailableException>(generation.Error));
         Assert.True(group.Disposed);
         await fixture.DisposeAsync();
     }

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Runtime.Versioning;
 using Microsoft.Extensions.Logging;
 using TensorParallel.Coordinator.Launching;
@@ -26,7 +27,8 @@ public sealed class LocalLauncherTests : IDisposable
     public async Task Exit_code_and_last_lines_are_kept_and_both_outputs_are_logged()
     {
         using var launcher = Launcher(
-            "echo to-standard-output; for i in $(seq 1 30); do echo \"line $i\" >&2; done; printf 'bad \\377 byte' >&2; exit 3");
+            "echo to-standard-output; for i in $(seq 1 30); do echo \"line $i\" >&2; done; "
+            + "printf 'bad \\377 byte' >&2; exit 3");
         await using var process = launcher.Start(s_launch);
 
         var exit = await process.Exited.WaitAsync(s_patience);
@@ -55,7 +57,8 @@ public sealed class LocalLauncherTests : IDisposable
     public async Task The_secret_goes_by_environment_and_the_rest_of_it_unchanged()
     {
         Environment.SetEnvironmentVariable("NCCL_TEST_PASSED_ON", "a b=c");
-        using var launcher = Launcher("echo \"$@\" >&2; echo $TENSOR_PARALLEL_SECRET $NCCL_TEST_PASSED_ON $TENSOR_PARALLEL_PARENT >&2");
+        using var launcher = Launcher(
+            "echo \"$@\" >&2; echo $TENSOR_PARALLEL_SECRET $NCCL_TEST_PASSED_ON $TENSOR_PARALLEL_PARENT >&2");
         await using var process = launcher.Start(s_launch);
         await process.Exited.WaitAsync(s_patience);
 
@@ -75,7 +78,7 @@ public sealed class LocalLauncherTests : IDisposable
         Assert.Equal(
             "was killed by SIGKILL (by hand, or by the kernel for want of memory)", (await process.Exited).Words);
         Assert.False(Directory.Exists($"/proc/{process.ProcessId}"));
-        await ProcessTable.GoneAsync(int.Parse(child.Split(' ')[^1], System.Globalization.CultureInfo.InvariantCulture), s_patience);
+        await ProcessTable.GoneAsync(int.Parse(child.Split(' ')[^1], CultureInfo.InvariantCulture), s_patience);
     }
 
     [Fact]

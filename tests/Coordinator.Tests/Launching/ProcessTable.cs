@@ -6,7 +6,9 @@ namespace TensorParallel.Coordinator.Tests.Launching;
 /// <summary>What the kernel says about other processes.</summary>
 internal static class ProcessTable
 {
-    /// <summary>Waits until a process, not necessarily our child, is gone; a zombie that nobody reaps counts as gone.</summary>
+    /// <summary>
+    /// Waits until a process, not necessarily our child, is gone; a zombie that nobody reaps counts as gone.
+    /// </summary>
     public static async Task GoneAsync(int processId, TimeSpan limit)
     {
         var started = Stopwatch.GetTimestamp();

@@ -38,7 +38,8 @@ public sealed class WorkerProgramTests : IDisposable
     {
         Create("bundle/worker.dll");
 
-        var exception = Assert.Throws<WorkerLaunchException>(() => WorkerProgram.Find(Folder("bundle"), "/no/such/worker"));
+        var exception = Assert.Throws<WorkerLaunchException>(
+            () => WorkerProgram.Find(Folder("bundle"), "/no/such/worker"));
 
         Assert.Contains("TENSOR_PARALLEL_WORKER names /no/such/worker", exception.Message, StringComparison.Ordinal);
     }

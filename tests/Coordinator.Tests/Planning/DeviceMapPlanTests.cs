@@ -20,10 +20,12 @@ public sealed class DeviceMapPlanTests
         Assert.Equal([true, false, false], plan.Ranks.Select(rank => rank.HasEmbedding));
         Assert.Equal([false, false, true], plan.Ranks.Select(rank => rank.HasOutputHead));
         Assert.Equal(
-            "model.embed_tokens=0 model.layers.0=0 model.layers.1=0 model.layers.2=0 model.layers.3=1 model.layers.4=1 " +
-            "model.layers.5=1 model.layers.6=2 model.layers.7=2 model.norm=2 lm_head=2",
+            "model.embed_tokens=0 model.layers.0=0 model.layers.1=0 model.layers.2=0 model.layers.3=1 " +
+            "model.layers.4=1 model.layers.5=1 model.layers.6=2 model.layers.7=2 model.norm=2 lm_head=2",
             string.Join(' ', plan.DeviceMap!.Select(entry => $"{entry.Key}={entry.Value}")));
-        Assert.All(plan.Ranks.SelectMany(rank => rank.Tensors), slice => Assert.Equal((null, "replicate"), (slice.Dim, slice.Style)));
+        Assert.All(
+            plan.Ranks.SelectMany(rank => rank.Tensors),
+            slice => Assert.Equal((null, "replicate"), (slice.Dim, slice.Style)));
     }
 
     [Fact]

@@ -71,8 +71,8 @@ public sealed class LimitsPlannerTests
 
         Assert.Equal(2, problems.Count);
         Assert.Equal(
-            "Rank 1 (cuda:1) needs 8.0 GiB for weights, 50.9 MiB for activations and 128 MiB for the KV cache, but nine tenths of its " +
-            "memory are 5.4 GiB; use more devices, a smaller dtype or a shorter context.",
+            "Rank 1 (cuda:1) needs 8.0 GiB for weights, 50.9 MiB for activations and 128 MiB for the KV cache, but " +
+            "nine tenths of its memory are 5.4 GiB; use more devices, a smaller dtype or a shorter context.",
             problems[1]);
     }
 
@@ -89,7 +89,8 @@ public sealed class LimitsPlannerTests
     {
         var request = PlanCases.OnCpus(PlanCases.Llama(), 2) with { Limits = new(MaxSequences: 600) };
 
-        Assert.Equal((600, 600), (Planner.Plan(request).Limits.MaxStepTokens, Planner.Plan(request).Limits.MaxSequences));
+        var limits = Planner.Plan(request).Limits;
+        Assert.Equal((600, 600), (limits.MaxStepTokens, limits.MaxSequences));
     }
 
     [Fact]
@@ -99,10 +100,12 @@ public sealed class LimitsPlannerTests
 
         Assert.Equal(
             [
-                "8 tokens in a step, of which each sequence may need one, are asked for, but it must be from 16 to 1048576.",
+                "8 tokens in a step, of which each sequence may need one, are asked for, but it must be from 16 to " +
+                "1048576.",
                 "0 positions in a KV block are asked for, but it must be from 1 to 4096.",
-                "-1 KV blocks are asked for, but it must be from 1 to 2147483647.",
-                "4096 tokens of context (max_position_embeddings is the model's limit) are asked for, but it must be from 1 to 2048.",
+                "-1 KV blocks are asked for, but it must be from 1 to 1073741824.",
+                "4096 tokens of context (max_position_embeddings is the model's limit) are asked for, but it must be " +
+                "from 1 to 2048.",
             ],
             Assert.Throws<PlanException>(() => Planner.Plan(request)).Problems);
     }
@@ -113,7 +116,8 @@ public sealed class LimitsPlannerTests
         var request = PlanCases.OnCpus(PlanCases.Llama(), 2) with { Limits = new(MaxContextTokens: 100, KvBlocks: 6) };
 
         Assert.Equal(
-            "6 KV blocks are asked for, but one context of 100 tokens takes 7; ask for more blocks or for shorter contexts.",
+            "6 KV blocks are asked for, but one context of 100 tokens takes 7; ask for more blocks or for shorter " +
+            "contexts.",
             Assert.Throws<PlanException>(() => Planner.Plan(request)).Message);
     }
 
@@ -146,12 +150,14 @@ public sealed class LimitsPlannerTests
         var request = PlanCases.OnCpus(PlanCases.Llama(), 2) with
         {
             TpPlan = """
-                { "layers.*.self_attn.q_proj": "colwise_rep", "layers.*.mlp.down_proj": "colwise_rep", "lm_head": "replicate" }
+                { "layers.*.self_attn.q_proj": "colwise_rep", "layers.*.mlp.down_proj": "colwise_rep",
+                  "lm_head": "replicate" }
                 """,
         };
         var plan = Planner.Plan(request);
 
-        var buffers = WorkspaceBuffers.For(request.Spec, plan.Ranks[1], plan.Limits, DType.F32).ToDictionary(buffer => buffer.Name);
+        var buffers = WorkspaceBuffers.For(request.Spec, plan.Ranks[1], plan.Limits, DType.F32)
+            .ToDictionary(buffer => buffer.Name);
 
         Assert.Equal(new WorkspaceBuffer("gather_part", 512, 256, DType.F32), buffers[WorkspaceBuffers.GatherPart]);
         Assert.Equal(new WorkspaceBuffer("qkv", 512, (8 + 4) * 64, DType.F32), buffers[WorkspaceBuffers.FusedQkv]);
@@ -165,7 +171,8 @@ public sealed class LimitsPlannerTests
         var request = PlanCases.OnCpus(PlanCases.Llama(layers: 1), 2) with { UseDeviceMap = true };
         var plan = Planner.Plan(request);
 
-        var names = plan.Ranks.Select(rank => WorkspaceBuffers.For(request.Spec, rank, plan.Limits, DType.F32).Select(b => b.Name));
+        var names = plan.Ranks.Select(rank =>
+            WorkspaceBuffers.For(request.Spec, rank, plan.Limits, DType.F32).Select(buffer => buffer.Name));
 
         Assert.Equal(["residual", "normed", "sample_rows", "gathered_rows", "logits"], names.Last());
         Assert.DoesNotContain("logits", names.First());

@@ -1,3 +1,4 @@
+using System.Text.Json;
 using TensorParallel.Coordinator.Planning;
 using TensorParallel.Protocol.Architectures;
 using Xunit;
@@ -34,7 +35,7 @@ public sealed class PlanPrinterTests
             ["layers.1.mlp.up_proj"] = "colwise_rep",
             ["layers.1.mlp.down_proj"] = "rowwise_rep",
         };
-        var plan = Planner.Plan(PlanCases.OnCpus(spec, 2) with { TpPlan = System.Text.Json.JsonSerializer.Serialize(tpPlan) });
+        var plan = Planner.Plan(PlanCases.OnCpus(spec, 2) with { TpPlan = JsonSerializer.Serialize(tpPlan) });
 
         var modules = PlanRows.Of(spec, plan).Select(row => row.Module).Distinct();
 
@@ -43,7 +44,8 @@ public sealed class PlanPrinterTests
         Assert.Equal(
             [
                 "Collectives in layers.{0, 2–4}: 2 all-reduce (self_attn.o_proj, mlp.down_proj).",
-                "Collectives in layers.1: 2 all-reduce (self_attn.o_proj, mlp.down_proj), 2 all-gather (mlp.gate_proj, mlp.up_proj).",
+                "Collectives in layers.1: 2 all-reduce (self_attn.o_proj, mlp.down_proj), 2 all-gather " +
+                "(mlp.gate_proj, mlp.up_proj).",
                 "Collectives at the ends: 1 all-gather (lm_head).",
             ],
             CollectiveText.Of(spec, plan));

@@ -39,7 +39,7 @@ public sealed class TokenizerReaderTests
     }
 
     [Theory]
-    [InlineData("model.type", "\"WordPiece\"", 
+    [InlineData("model.type", "\"WordPiece\"",
         "model has the type 'WordPiece', which is not supported (supported: BPE)")]
     [InlineData("model.type", "\"Unigram\"", "'Unigram'")]
     [InlineData("model.type", "7", "model.type must be a string, but is 7")]

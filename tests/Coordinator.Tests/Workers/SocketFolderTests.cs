@@ -15,7 +15,8 @@ public sealed class SocketFolderTests
         var path = Path.GetDirectoryName(folder.SocketPath)!;
         File.WriteAllText(folder.SocketPath, "");
 
-        Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute, File.GetUnixFileMode(path));
+        Assert.Equal(
+            UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute, File.GetUnixFileMode(path));
         folder.Dispose();
         Assert.False(Directory.Exists(path));
         folder.Dispose();

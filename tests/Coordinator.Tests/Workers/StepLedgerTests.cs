@@ -24,7 +24,8 @@ public sealed class StepLedgerTests
                 _ledger.Answer(rank, new StepResult(next[rank]++, [], rank));
                 var done = next.Min();
                 Assert.True(
-                    steps.Take(done).All(step => step.IsCompletedSuccessfully) && !steps.Skip(done).Any(step => step.IsCompleted),
+                    steps.Take(done).All(step => step.IsCompletedSuccessfully)
+                        && !steps.Skip(done).Any(step => step.IsCompleted),
                     $"seed {seed}: {string.Join(' ', next)}");
             }
         }

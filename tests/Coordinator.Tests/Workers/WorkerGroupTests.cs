@@ -162,7 +162,10 @@ public sealed class WorkerGroupTests
         }, CancellationToken.None);
 
     private static Task<WorkerGroup> StartAsync(
-        WorkerGroupOptions options, InProcessLauncher launcher, Action<LoadProgress> progress, CancellationToken cancellationToken) =>
+        WorkerGroupOptions options,
+        InProcessLauncher launcher,
+        Action<LoadProgress> progress,
+        CancellationToken cancellationToken) =>
         new WorkerGroupFactory(options, launcher, new Sink(progress), NullLoggerFactory.Instance)
             .StartGroupAsync(cancellationToken).WaitAsync(s_patience, CancellationToken.None);
 

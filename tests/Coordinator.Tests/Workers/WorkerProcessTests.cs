@@ -40,7 +40,9 @@ public sealed class WorkerProcessTests : IDisposable
         var group = await StartAsync(FakePlans.Options(2));
         var answer = await group.StepAsync(FakePlans.Step(4)).WaitAsync(s_patience);
         Assert.Equal(43, Assert.Single(answer.Tokens).TokenId);
-        Assert.Contains(_loggers.Lines, line => line.Level == LogLevel.Debug && line.Text.StartsWith("rank 1: loaded", StringComparison.Ordinal));
+        Assert.Contains(
+            _loggers.Lines,
+            line => line.Level == LogLevel.Debug && line.Text.StartsWith("rank 1: loaded", StringComparison.Ordinal));
 
         await group.DisposeAsync();
 
@@ -56,7 +58,8 @@ public sealed class WorkerProcessTests : IDisposable
 
         AssertKilled(await group.Lost.WaitAsync(s_soon), 1, "while idle");
         await AllGoneAsync();
-        Assert.DoesNotContain(_loggers.Lines, line => line.Level >= LogLevel.Warning); // the loss is news, its echoes are not
+        // The loss is news, its echoes in the hub's server are not.
+        Assert.DoesNotContain(_loggers.Lines, line => line.Level >= LogLevel.Warning);
     }
 
     [Fact]
@@ -86,7 +89,8 @@ public sealed class WorkerProcessTests : IDisposable
 
         Kill(_launcher.Started[1].ProcessId);
 
-        AssertKilled(await Assert.ThrowsAsync<WorkerLostException>(() => starting.WaitAsync(s_soon)), 1, "while loading");
+        var lost = await Assert.ThrowsAsync<WorkerLostException>(() => starting.WaitAsync(s_soon));
+        AssertKilled(lost, 1, "while loading");
         await AllGoneAsync();
     }
 
@@ -98,7 +102,9 @@ public sealed class WorkerProcessTests : IDisposable
 
         Assert.Equal(1, lost.Rank);
         Assert.Contains(
-            "ended with exit code 3 while loading; its last lines: free(): invalid \u0001 pointer", lost.Message, StringComparison.Ordinal);
+            "ended with exit code 3 while loading; its last lines: free(): invalid \u0001 pointer",
+            lost.Message,
+            StringComparison.Ordinal);
         await AllGoneAsync();
     }
 
@@ -109,7 +115,8 @@ public sealed class WorkerProcessTests : IDisposable
         var script = folder.File("worker");
         File.WriteAllText(script, "#!/bin/sh\nexec sleep 1000\n");
         File.SetUnixFileMode(script, UnixFileMode.UserRead | UnixFileMode.UserExecute);
-        using var recording = new RecordingLauncher(new LocalLauncher(new WorkerProgram(script), NullLoggerFactory.Instance));
+        using var recording = new RecordingLauncher(
+            new LocalLauncher(new WorkerProgram(script), NullLoggerFactory.Instance));
         var options = FakePlans.Options(1) with { HelloTimeout = TimeSpan.FromSeconds(0.4) };
 
         var lost = await Assert.ThrowsAsync<WorkerLostException>(
@@ -171,7 +178,9 @@ public sealed class WorkerProcessTests : IDisposable
     {
         Assert.Equal(rank, lost.Rank);
         Assert.Contains(
-            $"was killed by SIGKILL (by hand, or by the kernel for want of memory) {activity}", lost.Message, StringComparison.Ordinal);
+            $"was killed by SIGKILL (by hand, or by the kernel for want of memory) {activity}",
+            lost.Message,
+            StringComparison.Ordinal);
     }
 
     private static void Kill(int processId, string signal = "KILL")

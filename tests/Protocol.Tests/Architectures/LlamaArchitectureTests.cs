@@ -24,16 +24,25 @@ public sealed class LlamaArchitectureTests
     [Fact]
     public void Keys_AreReadIntoTheSpec()
     {
-        var spec = Describe(new() { ["attention_bias"] = true, ["hidden_act"] = "gelu_pytorch_tanh", ["rms_norm_eps"] = 0.25 });
+        var spec = Describe(new()
+        {
+            ["attention_bias"] = true,
+            ["hidden_act"] = "gelu_pytorch_tanh",
+            ["rms_norm_eps"] = 0.25,
+        });
 
-        Assert.Equal(("llama", 64, 256, 4096), (spec.ModelType, spec.HiddenSize, spec.VocabularySize, spec.MaxPositionEmbeddings));
+        Assert.Equal(
+            ("llama", 64, 256, 4096),
+            (spec.ModelType, spec.HiddenSize, spec.VocabularySize, spec.MaxPositionEmbeddings));
         Assert.Equal(2, spec.Blocks.Count);
         var block = spec.Blocks[1];
         Assert.Equal(new LinearSpec("model.layers.1.self_attn.k_proj", 64, 32, true), block.Attention.Key);
         Assert.Equal(new LinearSpec("model.layers.1.self_attn.o_proj", 128, 64, true), block.Attention.Output);
         Assert.Equal(new LinearSpec("model.layers.1.mlp.down_proj", 176, 64, false), block.Mlp.Down);
-        Assert.Equal((8, 2, 16, 4), (
-            block.Attention.NumAttentionHeads, block.Attention.NumKeyValueHeads, block.Attention.HeadDim, block.Attention.GroupSize));
+        var attention = block.Attention;
+        Assert.Equal(
+            (8, 2, 16, 4),
+            (attention.NumAttentionHeads, attention.NumKeyValueHeads, attention.HeadDim, attention.GroupSize));
         Assert.Equal(0.25f, block.Attention.Scale);
         Assert.Equal(ActivationKind.GeluTanh, block.Mlp.Activation);
         Assert.Equal(new NormSpec("model.layers.1.post_attention_layernorm", 64, 0.25f), block.PostAttentionNorm);
@@ -89,19 +98,28 @@ public sealed class LlamaArchitectureTests
 
     [Theory]
     [InlineData("model_type", "\"gpt2\"", "c.json: the model_type \"gpt2\" is not known here; known are: llama.")]
-    [InlineData("hidden_act", "\"relu\"", "c.json: \"hidden_act\" is \"relu\"; known are: gelu, gelu_new, gelu_pytorch_tanh, silu, swish.")]
+    [InlineData(
+        "hidden_act",
+        "\"relu\"",
+        "c.json: \"hidden_act\" is \"relu\"; known are: gelu, gelu_new, gelu_pytorch_tanh, silu, swish.")]
     [InlineData("vocab_size", "0", "c.json: \"vocab_size\" is 0, but it must be at least 1.")]
     [InlineData("hidden_size", "null", "c.json: \"hidden_size\" is missing.")]
-    [InlineData("quantization_config", "{ \"quant_method\": \"gptq\" }", "c.json: the weights are quantized (\"gptq\"), which cannot be run yet; use the checkpoint in bfloat16, float16 or float32.")]
+    [InlineData(
+        "quantization_config",
+        "{ \"quant_method\": \"gptq\" }",
+        "c.json: the weights are quantized (\"gptq\"), which cannot be run yet; use the checkpoint in bfloat16, " +
+        "float16 or float32.")]
     public void BadValues_AreOneSentence(string key, string json, string expected) => Assert.Equal(
         expected, Assert.Throws<CheckpointException>(() => Describe(new() { [key] = JsonNode.Parse(json) })).Message);
 
     [Fact]
     public void AHeadSizeThatDoesNotComeOutEven_MustBeGiven()
     {
-        var exception = Assert.Throws<CheckpointException>(() => Describe(new() { ["head_dim"] = null, ["hidden_size"] = 65 }));
+        var exception = Assert.Throws<CheckpointException>(
+            () => Describe(new() { ["head_dim"] = null, ["hidden_size"] = 65 }));
 
-        Assert.Equal("c.json: hidden_size 65 is not a multiple of num_attention_heads 8, and head_dim is not given.", exception.Message);
+        Assert.Equal("c.json: hidden_size 65 is not a multiple of num_attention_heads 8, and head_dim is not " +
+            "given.", exception.Message);
     }
 
     [Fact]

@@ -11,7 +11,8 @@ public sealed class ModelSpecTensorsTests
     [InlineData("llama")]
     [InlineData("llama_bias")]
     [InlineData("llama_tied_hd64")]
-    public void GoldenCheckpoints_HaveExactlyTheirTensors(string family) => AssertComplete(RepositoryPaths.Golden(family));
+    public void GoldenCheckpoints_HaveExactlyTheirTensors(string family) =>
+        AssertComplete(RepositoryPaths.Golden(family));
 
     [Fact]
     public void TheDemoModel_HasExactlyItsTensors() => AssertComplete(RepositoryPaths.DemoModel);
@@ -21,7 +22,9 @@ public sealed class ModelSpecTensorsTests
     {
         using var folder = new TemporaryFolder();
         var (checkpoint, spec) = Rewritten(folder, tied: true, entries => entries
-            .Select(entry => entry.Name == "model.embed_tokens.weight" ? entry with { Name = "lm_head.weight" } : entry));
+            .Select(entry => entry.Name == "model.embed_tokens.weight"
+                ? entry with { Name = "lm_head.weight" }
+                : entry));
 
         Assert.Equal("lm_head.weight", ModelSpecTensors.Locate(spec, checkpoint)["model.embed_tokens.weight"].Name);
     }
@@ -54,9 +57,11 @@ public sealed class ModelSpecTensorsTests
         var file = Path.Combine(folder.Path, "model.safetensors");
         Assert.Equal(
             [
-                $"{file}: tensor \"model.layers.0.self_attn.k_proj.weight\" has shape [32, 64] but config.json asks for [64, 64].",
+                $"{file}: tensor \"model.layers.0.self_attn.k_proj.weight\" has shape [32, 64] but config.json asks " +
+                "for [64, 64].",
                 $"{folder.Path}: tensor \"model.layers.1.mlp.up_proj.weight\" of shape [176, 64] is missing.",
-                $"{file}: tensor \"model.norm.weight\" is of dtype I8, but only F32, BF16 and F16 weights can be loaded.",
+                $"{file}: tensor \"model.norm.weight\" is of dtype I8, but only F32, BF16 and F16 weights can be " +
+                "loaded.",
                 $"{folder.Path}: tensor \"lm_head.weight\" of shape [256, 64] is missing.",
             ],
             exception.Message.Split(Environment.NewLine));
@@ -83,7 +88,8 @@ public sealed class ModelSpecTensorsTests
         var located = ModelSpecTensors.Locate(spec, checkpoint);
 
         Assert.Equal(
-            checkpoint.Tensors.Keys.Order(StringComparer.Ordinal), located.Values.Select(t => t.Name).Order(StringComparer.Ordinal));
+            checkpoint.Tensors.Keys.Order(StringComparer.Ordinal),
+            located.Values.Select(tensor => tensor.Name).Order(StringComparer.Ordinal));
         Assert.Equal(checkpoint.TotalBytes, located.Values.Sum(tensor => tensor.Bytes));
     }
 

@@ -5,14 +5,21 @@ using Xunit;
 
 namespace TensorParallel.Protocol.Tests.Architectures;
 
-/// <summary>Expected frequencies were computed in double precision from the definitions, by a separate program.</summary>
+/// <summary>
+/// Expected frequencies were computed in double precision from the definitions, by a separate program.
+/// </summary>
 public sealed class RopeTests
 {
     private const double Tolerance = 1e-6;
 
     [Fact]
     public void Default_HasPowersOfTheta() => AssertFrequencies(
-        Rope("""{ "rope_theta": 10000.0 }""", headDim: 64), "default", (0, 1), (1, 0.749894209), (15, 0.0133352143), (31, 0.000133352143));
+        Rope("""{ "rope_theta": 10000.0 }""", headDim: 64),
+        "default",
+        (0, 1),
+        (1, 0.749894209),
+        (15, 0.0133352143),
+        (31, 0.000133352143));
 
     [Theory]
     [InlineData("""{ "rope_parameters": { "rope_type": "linear", "rope_theta": 10000.0, "factor": 4.0 } }""")]
@@ -58,7 +65,8 @@ public sealed class RopeTests
     public void Yarn_RampsBetweenKeptAndDivided()
     {
         var rope = Rope("""
-            { "rope_theta": 1000000.0, "rope_scaling": { "type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32768 } }
+            { "rope_theta": 1000000.0, "rope_scaling": { "type": "yarn", "factor": 4.0,
+              "original_max_position_embeddings": 32768 } }
             """);
 
         AssertFrequencies(
@@ -72,12 +80,13 @@ public sealed class RopeTests
     {
         var rope = Rope(
             """
-            { "rope_parameters": { "rope_type": "yarn", "factor": 2.5, "beta_fast": 16, "beta_slow": 2, "truncate": false,
-              "attention_factor": 0.5, "original_max_position_embeddings": 2048 } }
+            { "rope_parameters": { "rope_type": "yarn", "factor": 2.5, "beta_fast": 16, "beta_slow": 2,
+              "truncate": false, "attention_factor": 0.5, "original_max_position_embeddings": 2048 } }
             """,
             headDim: 64);
 
-        AssertFrequencies(rope, "yarn", (5, 0.237137371), (8, 0.1), (12, 0.0276105529), (20, 0.00126491106), (31, 5.33408573e-05));
+        AssertFrequencies(
+            rope, "yarn", (5, 0.237137371), (8, 0.1), (12, 0.0276105529), (20, 0.00126491106), (31, 5.33408573e-05));
         Assert.Equal(0.5f, rope.AttentionFactor);
     }
 
@@ -94,7 +103,10 @@ public sealed class RopeTests
 
     [Fact]
     public void Dynamic_IsTheDefaultWithinTheModelsContext() => AssertFrequencies(
-        Rope("""{ "rope_scaling": { "type": "dynamic", "factor": 2.0 } }""", headDim: 64), "dynamic", (0, 1), (1, 0.749894209));
+        Rope("""{ "rope_scaling": { "type": "dynamic", "factor": 2.0 } }""", headDim: 64),
+        "dynamic",
+        (0, 1),
+        (1, 0.749894209));
 
     [Theory]
     [InlineData(
@@ -106,7 +118,8 @@ public sealed class RopeTests
         "c.json: rope_type \"longrope\": not known here; known are: default, linear, dynamic, yarn, llama3.")]
     [InlineData(
         """{ "rope_parameters": { "rope_type": "default", "partial_rotary_factor": 0.5 } }""",
-        "c.json: rope_type \"default\": partial_rotary_factor 0.5 is not supported: all dimensions of a head rotate here.")]
+        "c.json: rope_type \"default\": partial_rotary_factor 0.5 is not supported: all dimensions of a head rotate " +
+        "here.")]
     [InlineData("""{ "rope_scaling": { "type": "linear" } }""", "c.json: \"rope_scaling.factor\" is missing.")]
     [InlineData("""{ "rope_theta": 0 }""", "c.json: \"rope_theta\" is 0, but it must be above 0.")]
     [InlineData(
@@ -121,7 +134,8 @@ public sealed class RopeTests
     [Fact]
     public void EveryTypeOfTheAssembly_IsInTheCatalog()
     {
-        var types = typeof(IRopeType).Assembly.GetTypes().Where(type => type.IsClass && type.IsAssignableTo(typeof(IRopeType)));
+        var types = typeof(IRopeType).Assembly.GetTypes()
+            .Where(type => type.IsClass && type.IsAssignableTo(typeof(IRopeType)));
 
         Assert.Equal(
             types.OrderBy(type => type.Name, StringComparer.Ordinal),

@@ -38,9 +38,11 @@ public sealed class PlanJsonTests
         Assert.Equal("bfloat16", (string?)plan["dtype"]);
         Assert.Equal(2048, (int?)plan["limits"]!["kv_blocks"]);
         var rank = plan["ranks"]![1]!;
-        Assert.Equal((1, "cuda:1", 70_000_000_001), ((int?)rank["rank"], (string?)rank["device"], (long?)rank["weight_bytes"]));
+        Assert.Equal((1, "cuda:1"), ((int?)rank["rank"], (string?)rank["device"]));
+        Assert.Equal(70_000_000_001, (long?)rank["weight_bytes"]);
         var tensor = rank["tensors"]![2]!;
-        Assert.Equal(("packed_colwise", 0, 16384), ((string?)tensor["style"], (int?)tensor["dim"], (long?)tensor["bytes"]));
+        Assert.Equal(("packed_colwise", 0), ((string?)tensor["style"], (int?)tensor["dim"]));
+        Assert.Equal(16384, (long?)tensor["bytes"]);
         Assert.Equal("[[128,256],[384,512]]", tensor["ranges"]!.ToJsonString());
         Assert.Null(rank["tensors"]![0]!["dim"]);
         Assert.Equal("1", (string?)JsonNode.Parse(PlanJson.Serialize(SamplePlan.DeviceMap))!["device_map"]!["lm_head"]);
@@ -81,13 +83,26 @@ public sealed class PlanJsonTests
     [InlineData("notes", "[1]", "plan.notes: \"1\" is not a string.")]
     [InlineData("ranks.1.rank", "0", "plan.ranks: entry 1 is of rank 0.")]
     [InlineData("ranks.1.layers", "[3, 2]", "plan.ranks[1].layers: \"2\" is not a whole number from 3 to 2147483647.")]
-    [InlineData("ranks.1.weight_bytes", "1.5", "plan.ranks[1].weight_bytes: \"1.5\" is not a whole number from 0 to 9223372036854775807.")]
+    [InlineData(
+        "ranks.1.weight_bytes",
+        "1.5",
+        "plan.ranks[1].weight_bytes: \"1.5\" is not a whole number from 0 to 9223372036854775807.")]
     [InlineData("ranks.0.has_embedding", "\"yes\"", "plan.ranks[0].has_embedding: it is neither true nor false.")]
     [InlineData("ranks.0.tensors.1.style", "\"x\"", "plan.ranks[0].tensors[1].style: \"x\" is no style.")]
-    [InlineData("ranks.0.tensors.1.dim", "2", "plan.ranks[0].tensors[1].dim: \"2\" is not a whole number from 0 to 1.")]
-    [InlineData("ranks.0.tensors.1.dim", "null", "plan.ranks[0].tensors[1].ranges: they must be there when dim is, and empty when it is null.")]
-    [InlineData("ranks.0.tensors.1.ranges", "[[-1, 2]]", "plan.ranks[0].tensors[1].ranges: \"-1\" is not a whole number from 0 to 2147483647.")]
-    [InlineData("ranks.0.tensors.1.name", "\"model.norm.weight\"", "plan.ranks[0].tensors: tensor \"model.norm.weight\" is there 2 times.")]
+    [InlineData(
+        "ranks.0.tensors.1.dim", "2", "plan.ranks[0].tensors[1].dim: \"2\" is not a whole number from 0 to 1.")]
+    [InlineData(
+        "ranks.0.tensors.1.dim",
+        "null",
+        "plan.ranks[0].tensors[1].ranges: they must be there when dim is, and empty when it is null.")]
+    [InlineData(
+        "ranks.0.tensors.1.ranges",
+        "[[-1, 2]]",
+        "plan.ranks[0].tensors[1].ranges: \"-1\" is not a whole number from 0 to 2147483647.")]
+    [InlineData(
+        "ranks.0.tensors.1.name",
+        "\"model.norm.weight\"",
+        "plan.ranks[0].tensors: tensor \"model.norm.weight\" is there 2 times.")]
     public void WhatIsNotAPlan_IsRefusedByKey(string path, string json, string expected) =>
         Assert.Equal(expected, Assert.Throws<PlanException>(() => PlanJson.Deserialize(Changed(path, json))).Message);
 
@@ -111,6 +126,39 @@ public sealed class PlanJsonTests
         Assert.Equal(
             "plan.device_map: \"lm_head\" is on \"2\", which is no rank.",
             Assert.Throws<PlanException>(() => PlanJson.Deserialize(json)).Message);
+    }
+
+    [Fact]
+    public void DamagedText_IsRefusedOrReadsAsAPlan_AndNothingElse()
+    {
+        var seed = Random.Shared.Next();
+        var random = new Random(seed);
+        var json = PlanJson.Serialize(SamplePlan.TensorParallel);
+        const string Letters = "{}[]\",:0123456789-.e\\ nulltrue";
+        var refused = 0;
+        for (var i = 0; i < 3000; i++)
+        {
+            var damaged = json.ToCharArray();
+            for (var changes = random.Next(1, 4); changes > 0; changes--)
+            {
+                damaged[random.Next(damaged.Length)] = Letters[random.Next(Letters.Length)];
+            }
+
+            try
+            {
+                _ = PlanJson.Deserialize(new string(damaged));
+            }
+            catch (PlanException)
+            {
+                refused++;
+            }
+            catch (Exception e)
+            {
+                Assert.Fail($"seed {seed}, case {i}: {e}");
+            }
+        }
+
+        Assert.True(refused > 1000, $"seed {seed}: only {refused} were refused.");
     }
 
     // The sample with one value replaced, added or (null) taken away.

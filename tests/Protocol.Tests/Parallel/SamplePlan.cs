@@ -39,6 +39,11 @@ internal static class SamplePlan
         [
             new("model.norm.weight", "replicate", null, [], 128),
             new("model.layers.0.self_attn.o_proj.weight", "rowwise", 1, [columns], 8192),
-            new("model.layers.0.mlp.gate_up_proj.weight", "packed_colwise", 0, [rows, new(256 + rows.Start, 256 + rows.End)], 16384),
+            new(
+                "model.layers.0.mlp.gate_up_proj.weight",
+                "packed_colwise",
+                0,
+                [rows, new(256 + rows.Start, 256 + rows.End)],
+                16384),
         ]);
 }

@@ -18,12 +18,17 @@ internal static class TpModels
         }
         """));
 
-    /// <summary>A model whose MLP stacks gate over up in one tensor is not there yet; this one says so of its gate.</summary>
+    /// <summary>
+    /// A model whose MLP stacks gate over up in one tensor is not there yet; this one says so of its gate.
+    /// </summary>
     public static ModelSpec PackedGate(ModelSpec spec) => spec with
     {
         Blocks = [.. spec.Blocks.Select(block => block with
         {
-            Mlp = block.Mlp with { Gate = block.Mlp.Gate with { PackedParts = 2, OutFeatures = 2 * block.Mlp.Gate.OutFeatures } },
+            Mlp = block.Mlp with
+            {
+                Gate = block.Mlp.Gate with { PackedParts = 2, OutFeatures = 2 * block.Mlp.Gate.OutFeatures },
+            },
         })],
     };
 

@@ -27,7 +27,8 @@ public sealed class TpPlanTests
     [InlineData("layers.1.mlp.w1", "model.layers.11.mlp.w1.weight")]
     [InlineData("layers.*", "model.layers.0.mlp.w1.weight")]
     [InlineData("*", "lm_head.weight")]
-    public void Keys_DoNotMatchMore(string key, string parameter) => Assert.Null(Plan((key, "colwise")).Match(parameter));
+    public void Keys_DoNotMatchMore(string key, string parameter) =>
+        Assert.Null(Plan((key, "colwise")).Match(parameter));
 
     [Fact]
     public void TheMostSpecificKey_Wins()
@@ -67,7 +68,9 @@ public sealed class TpPlanTests
     }
 
     [Theory]
-    [InlineData("no-such.json", "The tp plan \"no-such.json\" is neither \"auto\", nor an inline JSON object, nor a file that exists.")]
+    [InlineData(
+        "no-such.json",
+        "The tp plan \"no-such.json\" is neither \"auto\", nor an inline JSON object, nor a file that exists.")]
     [InlineData("{ \"a\": \"colwise\", \"a\": \"rowwise\" }", "The inline tp plan: not valid JSON")]
     [InlineData("{ \"a\": ", "The inline tp plan: not valid JSON")]
     [InlineData("{ } ]", "The inline tp plan: not valid JSON")]
@@ -89,8 +92,8 @@ public sealed class TpPlanTests
             }
             """);
 
-        const string Known = "colwise, colwise_gather_output, colwise_rep, embedding_rowwise, packed_colwise, replicate, " +
-            "replicated_with_grad_allreduce, rowwise, rowwise_rep, rowwise_split_input";
+        const string Known = "colwise, colwise_gather_output, colwise_rep, embedding_rowwise, packed_colwise, " +
+            "replicate, replicated_with_grad_allreduce, rowwise, rowwise_rep, rowwise_split_input";
         Assert.Equal(
             [
                 $"\"lm_head\": \"3\" is not a style name in quotes; known are: {Known}.",

@@ -8,7 +8,8 @@ public sealed class TpStyleCatalogTests
     [Fact]
     public void EveryStyleOfTheAssembly_IsInTheCatalog()
     {
-        var styles = typeof(TpStyle).Assembly.GetTypes().Where(type => type.IsSubclassOf(typeof(TpStyle)) && !type.IsAbstract);
+        var styles = typeof(TpStyle).Assembly.GetTypes()
+            .Where(type => type.IsSubclassOf(typeof(TpStyle)) && !type.IsAbstract);
 
         Assert.Equal(
             styles.OrderBy(type => type.Name, StringComparer.Ordinal),

@@ -3,7 +3,10 @@ using Xunit;
 
 namespace TensorParallel.Protocol.Tests.Parallel;
 
-/// <summary>What a style says must hold for numbers: cut and joined is the whole, and computed on cut parts is computed on the whole.</summary>
+/// <summary>
+/// What a style says must hold for numbers: cut and joined is the whole, and computed on cut parts is computed on the
+/// whole.
+/// </summary>
 public sealed class TpStyleTests
 {
     private const double Poison = double.NaN;
@@ -60,10 +63,12 @@ public sealed class TpStyleTests
             var locals = Enumerable.Range(0, ranks).Select(rank => Local(style, weight, x, bias, parts[rank])).ToList();
             for (var rank = 0; rank < ranks; rank++)
             {
-                var rows0 = style.CutWeight("w", rows, columns, parts[rank], 4);
+                var slice = style.CutWeight("w", rows, columns, parts[rank], 4);
                 var got = Collect(style, locals, rank, bias);
-                var wanted = style.OutputLayout == ActivationLayout.Sharded ? Columns(expected, rows0.Ranges) : expected;
-                AssertClose(wanted, got, $"seed {seed}, case {i}: {name} of [{rows}, {columns}], rank {rank} of {ranks}");
+                var isCut = style.OutputLayout == ActivationLayout.Sharded;
+                var wanted = isCut ? Columns(expected, slice.Ranges) : expected;
+                AssertClose(wanted, got, $"seed {seed}, case {i}: {name} of [{rows}, {columns}], rank {rank} of " +
+                    $"{ranks}");
             }
         }
     }
@@ -107,7 +112,8 @@ public sealed class TpStyleTests
         return (rows, columns, ranks, [.. Enumerable.Range(0, ranks).Select(rank => partition[rank])]);
     }
 
-    // What one rank computes before any collective: its input by the style's layout, its slice, its bias if that is cut.
+    // What one rank computes before any collective: its input by the style's layout, its slice, its bias if that is
+    // cut.
     private static double[,] Local(TpStyle style, double[,] weight, double[,] x, double[,] bias, IndexRange part)
     {
         var slice = style.CutWeight("w", weight.GetLength(0), weight.GetLength(1), part, 4);
@@ -179,8 +185,10 @@ public sealed class TpStyleTests
 
     private static double[,] Transposed(double[,] x) => Made(x.GetLength(1), x.GetLength(0), (r, c) => x[c, r]);
 
-    private static double[,] Product(double[,] x, double[,] weight) => Made(x.GetLength(0), weight.GetLength(0), (t, n) =>
-        Enumerable.Range(0, x.GetLength(1)).Sum(k => x[t, k] * weight[n, k]));
+    private static double[,] Product(double[,] x, double[,] weight) => Made(
+        x.GetLength(0),
+        weight.GetLength(0),
+        (t, n) => Enumerable.Range(0, x.GetLength(1)).Sum(k => x[t, k] * weight[n, k]));
 
     private static double[,] Noise(Random random, int rows, int columns) =>
         Made(rows, columns, (_, _) => random.NextDouble() - 0.5);

@@ -46,7 +46,8 @@ public sealed class WireMappingTests
             foreach (var (sent, read) in tokens.Zip(back.Tokens))
             {
                 Assert.True(
-                    sent with { TopLogProbs = read.TopLogProbs } == read && sent.TopLogProbs.SequenceEqual(read.TopLogProbs),
+                    sent with { TopLogProbs = read.TopLogProbs } == read
+                        && sent.TopLogProbs.SequenceEqual(read.TopLogProbs),
                     $"seed {seed}, round {round}: {sent} became {read}");
             }
         }
@@ -66,7 +67,10 @@ public sealed class WireMappingTests
         { "prompt_tokens is 0", step => step.Sequences[0].Start.PromptTokens = 0 },
         { "prompt_tokens is 201", step => step.Sequences[0].Start.PromptTokens = 201 },
         { "no sampling parameters", step => step.Sequences[0].Start.Sampling = null },
-        { "sequences is 8", step => step.Sequences.Add(Enumerable.Range(2, 6).Select(s => new Messages.StepSequence { Slot = s })) },
+        {
+            "sequences is 8",
+            step => step.Sequences.Add(Enumerable.Range(2, 6).Select(slot => new Messages.StepSequence { Slot = slot }))
+        },
         { "rows is 301", step => AddLongSequences(step) },
         { "temperature is NaN", step => step.Sequences[0].Start.Sampling.Temperature = float.NaN },
         { "temperature is -1", step => step.Sequences[0].Start.Sampling.Temperature = -1 },
@@ -75,7 +79,10 @@ public sealed class WireMappingTests
         { "top_p is NaN", step => step.Sequences[0].Start.Sampling.TopP = float.NaN },
         { "min_p is 1", step => step.Sequences[0].Start.Sampling.MinP = 1 },
         { "repetition_penalty is 0", step => step.Sequences[0].Start.Sampling.RepetitionPenalty = 0 },
-        { "presence_penalty is Infinity", step => step.Sequences[0].Start.Sampling.PresencePenalty = float.PositiveInfinity },
+        {
+            "presence_penalty is Infinity",
+            step => step.Sequences[0].Start.Sampling.PresencePenalty = float.PositiveInfinity
+        },
         { "frequency_penalty is NaN", step => step.Sequences[0].Start.Sampling.FrequencyPenalty = float.NaN },
         { "logprobs is 21", step => step.Sequences[0].Start.Sampling.Logprobs = 21 },
         { "min_new_tokens is -1", step => step.Sequences[0].Start.Sampling.MinNewTokens = -1 },
@@ -115,7 +122,8 @@ public sealed class WireMappingTests
     [MemberData(nameof(BadResults), DisableDiscoveryEnumeration = true)]
     public void A_bad_result_is_named(string expected, Action<Messages.StepResult> spoil)
     {
-        var result = WireMapping.ToWire(new StepResult(3, [new SampledToken(1, 2, -0.5f, [new TokenLogProb(2, -0.5f)])], 4), 5);
+        var token = new SampledToken(1, 2, -0.5f, [new TokenLogProb(2, -0.5f)]);
+        var result = WireMapping.ToWire(new StepResult(3, [token], 4), 5);
         WireMapping.ToRecord(result);
         spoil(result);
 
@@ -141,8 +149,9 @@ public sealed class WireMappingTests
     {
         var slots = Enumerable.Range(0, s_limits.MaxSequences).ToArray();
         random.Shuffle(slots);
-        var sequences = slots.Take(random.Next(slots.Length + 1)).Select(slot => RandomSequence(random, slot)).ToArray();
-        return new StepBatch(random.NextInt64(long.MaxValue), sequences);
+        var used = slots.Take(random.Next(slots.Length + 1));
+        return new StepBatch(
+            random.NextInt64(long.MaxValue), used.Select(slot => RandomSequence(random, slot)).ToArray());
     }
 
     private static StepSequence RandomSequence(Random random, int slot)

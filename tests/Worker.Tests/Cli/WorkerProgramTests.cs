@@ -53,11 +53,13 @@ public sealed class WorkerProgramTests
 
         Assert.Equal(1, exit);
         Assert.Empty(output);
-        Assert.All(errors.Trim().Split('\n'), line => Assert.StartsWith("rank 7 error: ", line, StringComparison.Ordinal));
+        Assert.All(
+            errors.Trim().Split('\n'), line => Assert.StartsWith("rank 7 error: ", line, StringComparison.Ordinal));
         Assert.Contains("the coordinator is gone", errors, StringComparison.Ordinal);
     }
 
-    private static async Task<(int Exit, string Output, string Errors)> RunAsync(string? secret, params string[] arguments)
+    private static async Task<(int Exit, string Output, string Errors)> RunAsync(
+        string? secret, params string[] arguments)
     {
         var start = new ProcessStartInfo("dotnet", [Path.Combine(AppContext.BaseDirectory, "worker.dll"), .. arguments])
         {

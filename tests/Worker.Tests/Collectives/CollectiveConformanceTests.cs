@@ -26,7 +26,10 @@ public sealed class CollectiveConformanceTests
     public void Random_mixed_calls_give_what_the_inputs_of_all_ranks_say(string backend, int size)
     {
         var hashes = RankThreads.Run(
-            backend, size, 40_000, (collective, device) => new CollectiveScript(collective, device, 100 + size, 10_000).Run(1000 / size));
+            backend,
+            size,
+            40_000,
+            (collective, device) => new CollectiveScript(collective, device, 100 + size, 10_000).Run(1000 / size));
         Assert.Single(hashes.Distinct());
     }
 
@@ -35,7 +38,10 @@ public sealed class CollectiveConformanceTests
     public void Tensors_larger_than_announced_go_in_chunks(string backend, int size)
     {
         var hashes = RankThreads.Run(
-            backend, size, 512, (collective, device) => new CollectiveScript(collective, device, 200 + size, 20_000).Run(20));
+            backend,
+            size,
+            512,
+            (collective, device) => new CollectiveScript(collective, device, 200 + size, 20_000).Run(20));
         Assert.Single(hashes.Distinct());
     }
 
@@ -44,7 +50,10 @@ public sealed class CollectiveConformanceTests
     public void Tensors_of_megabytes(string backend, int size)
     {
         var hashes = RankThreads.Run(
-            backend, size, 4 << 20, (collective, device) => new CollectiveScript(collective, device, 300 + size, 1 << 19).Run(3));
+            backend,
+            size,
+            4 << 20,
+            (collective, device) => new CollectiveScript(collective, device, 300 + size, 1 << 19).Run(3));
         Assert.Single(hashes.Distinct());
     }
 
@@ -118,5 +127,6 @@ public sealed class CollectiveConformanceTests
         Assert.Equal("There is no collective backend \"pigeons\"; there are: shared-memory.", error.Message);
     }
 
-    private static Comparer<Type> TypeNames { get; } = Comparer<Type>.Create((a, b) => string.CompareOrdinal(a.FullName, b.FullName));
+    private static Comparer<Type> TypeNames { get; } = Comparer<Type>.Create((a, b) =>
+        string.CompareOrdinal(a.FullName, b.FullName));
 }

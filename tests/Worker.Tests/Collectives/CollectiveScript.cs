@@ -7,15 +7,16 @@ using TensorParallel.Worker.Devices;
 namespace TensorParallel.Worker.Tests.Collectives;
 
 /// <summary>
-/// Random collective calls that every rank derives from one seed. Each rank also computes, without the collective, what every call
-/// must give, from the inputs of all ranks: they come from (seed, call, rank).
+/// Random collective calls that every rank derives from one seed. Each rank also computes, without the collective, what
+/// every call must give, from the inputs of all ranks: they come from (seed, call, rank).
 /// </summary>
 internal sealed class CollectiveScript(ICollective collective, HostDevice device, int seed, int maxElements)
 {
     private readonly IncrementalHash _hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
 
     /// <summary>
-    /// Runs the calls, throws at the first wrong result, and returns a hash of the results that must be the same on all ranks.
+    /// Runs the calls, throws at the first wrong result, and returns a hash of the results that must be the same on all
+    /// ranks.
     /// </summary>
     public string Run(int calls)
     {
@@ -64,13 +65,15 @@ internal sealed class CollectiveScript(ICollective collective, HostDevice device
             }
         }
 
-        Check($"call {call}: AllReduceSum [{rows}, {columns}] gap {gap}", x, MemoryMarshal.AsBytes<float>(expected), true);
+        var what = $"call {call}: AllReduceSum [{rows}, {columns}] gap {gap}";
+        Check(what, x, MemoryMarshal.AsBytes<float>(expected), true);
     }
 
     private void AllGather(int call, Random shared, int rows, int columns, int gap)
     {
         var dtype = shared.Next(0, 2) == 0 ? DType.F32 : DType.BF16;
-        var widths = Enumerable.Range(0, collective.Size).Select(_ => shared.Next(0, 3) == 0 ? 0 : shared.Next(0, columns + 1)).ToArray();
+        var widths = Enumerable.Range(0, collective.Size)
+            .Select(_ => shared.Next(0, 3) == 0 ? 0 : shared.Next(0, columns + 1)).ToArray();
         var part = device.Tensor(dtype, rows, widths[collective.Rank], gap);
         HostDevice.Fill(part, RawInput(call, collective.Rank, rows * widths[collective.Rank] * dtype.SizeInBytes()));
         var whole = device.Tensor(dtype, rows, widths.Sum(), gap);
@@ -96,10 +99,13 @@ internal sealed class CollectiveScript(ICollective collective, HostDevice device
         var x = device.Tensor(DType.F16, rows, columns, gap);
         HostDevice.Fill(x, RawInput(call, collective.Rank, rows * columns * 2));
         collective.Broadcast(x, root);
-        Check($"call {call}: Broadcast [{rows}, {columns}] from {root}", x, RawInput(call, root, rows * columns * 2), true);
+        var what = $"call {call}: Broadcast [{rows}, {columns}] from {root}";
+        Check(what, x, RawInput(call, root, rows * columns * 2), true);
     }
 
-    /// <summary>Every rank sends to the one <paramref name="distance"/> ahead; even ranks send first, odd ones receive first.</summary>
+    /// <summary>
+    /// Every rank sends to the one <paramref name="distance"/> ahead; even ranks send first, odd ones receive first.
+    /// </summary>
     private void PassAround(int call, int rows, int columns, int gap, int distance)
     {
         var size = collective.Size;
@@ -114,7 +120,8 @@ internal sealed class CollectiveScript(ICollective collective, HostDevice device
         HostDevice.Fill(sent, RawInput(call, collective.Rank, rows * columns * 4));
         var received = device.Tensor(DType.I32, rows, columns);
 
-        // Long messages wait for their receiver, so one rank of each cycle has to receive first: rank 0 of the cycle's ranks.
+        // Long messages wait for their receiver, so one rank of each cycle has to receive first: rank 0 of the cycle's
+        // ranks.
         if (collective.Rank < Gcd(distance, size))
         {
             collective.Receive(received, from);
@@ -126,7 +133,8 @@ internal sealed class CollectiveScript(ICollective collective, HostDevice device
             collective.Receive(received, from);
         }
 
-        Check($"call {call}: Send/Receive [{rows}, {columns}]", received, RawInput(call, from, rows * columns * 4), false);
+        var what = $"call {call}: Send/Receive [{rows}, {columns}]";
+        Check(what, received, RawInput(call, from, rows * columns * 4), false);
         sent.Buffer.Dispose();
     }
 
@@ -137,12 +145,14 @@ internal sealed class CollectiveScript(ICollective collective, HostDevice device
         if (bytes.Length != expected.Length || difference != bytes.Length)
         {
             throw new InvalidOperationException(
-                $"Seed {seed}, rank {collective.Rank} of {collective.Size}, {what}: byte {difference} of {expected.Length} is wrong.");
+                $"Seed {seed}, rank {collective.Rank} of {collective.Size}, {what}: byte {difference} of "
+                + $"{expected.Length} is wrong.");
         }
 
         if (!HostDevice.GapsAreUntouched(actual))
         {
-            throw new InvalidOperationException($"Seed {seed}, rank {collective.Rank}, {what}: bytes between the rows were written.");
+            throw new InvalidOperationException(
+                $"Seed {seed}, rank {collective.Rank}, {what}: bytes between the rows were written.");
         }
 
         if (isSameOnAllRanks)

@@ -4,7 +4,9 @@ using TensorParallel.Worker.Devices;
 
 namespace TensorParallel.Worker.Tests.Collectives;
 
-/// <summary>Host memory as a device, for tests that need tensors but no operations. Fresh memory is poisoned with NaN bytes.</summary>
+/// <summary>
+/// Host memory as a device, for tests that need tensors but no operations. Fresh memory is poisoned with NaN bytes.
+/// </summary>
 internal sealed unsafe class HostDevice(string name = "cpu:test") : IDevice
 {
     private readonly List<HostBuffer> _buffers = [];
@@ -23,7 +25,8 @@ internal sealed unsafe class HostDevice(string name = "cpu:test") : IDevice
         source.CopyTo(new Span<byte>((void*)(target.Address + (nint)offset), checked((int)(target.Bytes - offset))));
 
     public void CopyToHost(DeviceBuffer source, long offset, Span<byte> target) =>
-        new ReadOnlySpan<byte>((void*)(source.Address + (nint)offset), checked((int)(source.Bytes - offset)))[..target.Length].CopyTo(target);
+        new ReadOnlySpan<byte>((void*)(source.Address + (nint)offset), checked((int)(source.Bytes - offset)))
+            [..target.Length].CopyTo(target);
 
     public void Clear(DeviceBuffer target, long offset, long bytes) =>
         new Span<byte>((void*)(target.Address + (nint)offset), checked((int)bytes)).Clear();
@@ -36,7 +39,9 @@ internal sealed unsafe class HostDevice(string name = "cpu:test") : IDevice
 
     public void Dispose() => _buffers.ForEach(b => b.Dispose());
 
-    /// <summary>A tensor with gaps between its rows and before its first element when <paramref name="gap"/> is above 0.</summary>
+    /// <summary>
+    /// A tensor with gaps between its rows and before its first element when <paramref name="gap"/> is above 0.
+    /// </summary>
     public Tensor Tensor(DType dtype, int rows, int columns, int gap = 0)
     {
         var stride = columns + gap;
@@ -87,7 +92,8 @@ internal sealed unsafe class HostDevice(string name = "cpu:test") : IDevice
     private static Span<byte> RowBytes(Tensor tensor, int row)
     {
         var element = tensor.DType.SizeInBytes();
-        return new Span<byte>((byte*)tensor.Address + ((long)row * tensor.RowStride * element), tensor.Columns * element);
+        return new Span<byte>(
+            (byte*)tensor.Address + ((long)row * tensor.RowStride * element), tensor.Columns * element);
     }
 
     private sealed class HostBuffer(long bytes, MemoryPurpose purpose) : DeviceBuffer(bytes, purpose)

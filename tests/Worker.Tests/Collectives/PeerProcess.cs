@@ -6,8 +6,9 @@ using TensorParallel.Worker.Collectives.SharedMemory;
 namespace TensorParallel.Worker.Tests.Collectives;
 
 /// <summary>
-/// A rank in a process of its own: this test program started again with a variable in its environment, which makes it run one
-/// rank instead of tests. Rank 0 writes the bootstrap blob to its output; the test writes it to the others' input.
+/// A rank in a process of its own: this test program started again with a variable in its environment, which makes it
+/// run one rank instead of tests. Rank 0 writes the bootstrap blob to its output; the test writes it to the others'
+/// input.
 /// </summary>
 internal sealed class PeerProcess : IDisposable
 {
@@ -27,7 +28,7 @@ internal sealed class PeerProcess : IDisposable
         {
             RedirectStandardInput = true,
             RedirectStandardOutput = true,
-            Environment = { [Variable] = string.Create(CultureInfo.InvariantCulture, $"{rank} {size} {calls} {killAt} {seconds}") },
+            Environment = { [Variable] = string.Join(' ', [rank, size, calls, killAt, seconds]) },
         };
         if (Path.GetFileNameWithoutExtension(program) == "dotnet")
         {

@@ -8,7 +8,9 @@ internal static class RankThreads
 {
     internal static readonly TimeSpan Timeout = TimeSpan.FromSeconds(20);
 
-    /// <summary>Joins every rank, runs <paramref name="body"/> on each and returns what each returned, in rank order.</summary>
+    /// <summary>
+    /// Joins every rank, runs <paramref name="body"/> on each and returns what each returned, in rank order.
+    /// </summary>
     public static T[] Run<T>(string backend, int size, long maxMessageBytes, Func<ICollective, HostDevice, T> body)
     {
         var rankZero = CollectiveCatalog.Create(backend);

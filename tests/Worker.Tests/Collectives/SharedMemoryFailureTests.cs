@@ -78,8 +78,12 @@ public sealed class SharedMemoryFailureTests
                 collective.Barrier();
             }
         });
-        Assert.Matches("^Rank 0 waited in Barrier \\(call 2\\) for rank [12], (which has left|but rank 1 has failed).*$", errors[0]?.Message);
-        Assert.Matches("^Rank 1 waited in Barrier \\(call 2\\) for rank [02], (which has left|but rank 0 has failed).*$", errors[1]?.Message);
+        Assert.Matches(
+            "^Rank 0 waited in Barrier \\(call 2\\) for rank [12], (which has left|but rank 1 has failed).*$",
+            errors[0]?.Message);
+        Assert.Matches(
+            "^Rank 1 waited in Barrier \\(call 2\\) for rank [02], (which has left|but rank 0 has failed).*$",
+            errors[1]?.Message);
         Assert.Null(errors[2]);
         Assert.True(Stopwatch.GetElapsedTime(start) < RankThreads.Timeout / 2);
     }
@@ -122,8 +126,8 @@ public sealed class SharedMemoryFailureTests
                 collective.Broadcast(x, 0);
             }
         });
-        Assert.Contains(errors, e => e?.Message == "Rank 0 is in AllReduceSum (call 2) while rank 1 is in Broadcast, or with another shape: "
-            + "all ranks must make the same calls in the same order.");
+        Assert.Contains(errors, e => e?.Message == "Rank 0 is in AllReduceSum (call 2) while rank 1 is in Broadcast, "
+            + "or with another shape: all ranks must make the same calls in the same order.");
     }
 
     [Fact]
@@ -142,7 +146,9 @@ public sealed class SharedMemoryFailureTests
                 collective.Receive(x, 0);
             }
         });
-        Assert.Equal("Receive (call 2) expects 20 bytes from rank 0, which sent 16: both ends must name the same shape.", errors[1]?.Message);
+        Assert.Equal(
+            "Receive (call 2) expects 20 bytes from rank 0, which sent 16: both ends must name the same shape.",
+            errors[1]?.Message);
     }
 
     [Fact]
@@ -174,7 +180,8 @@ public sealed class SharedMemoryFailureTests
     [Fact]
     public void A_segment_whose_maker_is_gone_is_deleted_by_the_next_one()
     {
-        var path = Path.Combine(SharedMemorySegment.Folder, SharedMemorySegment.FilePrefix + Guid.NewGuid().ToString("N"));
+        var path =
+            Path.Combine(SharedMemorySegment.Folder, SharedMemorySegment.FilePrefix + Guid.NewGuid().ToString("N"));
         File.WriteAllBytes(path, new byte[100]);
         SharedMemorySegment.DeleteAbandoned();
         Assert.True(File.Exists(path), "a file this young may belong to a group that is just starting");
@@ -191,15 +198,18 @@ public sealed class SharedMemoryFailureTests
         Assert.True(layout.TotalBytes < 32 << 20, "a container has 64 MiB of shared memory unless told otherwise");
         var bytes = new DriveInfo(SharedMemorySegment.Folder).TotalSize + 1;
         var path = Path.Combine(SharedMemorySegment.Folder, Guid.NewGuid().ToString("N"));
-        using var file = File.OpenHandle(path, FileMode.CreateNew, FileAccess.ReadWrite, options: FileOptions.DeleteOnClose);
+        using var file =
+            File.OpenHandle(path, FileMode.CreateNew, FileAccess.ReadWrite, options: FileOptions.DeleteOnClose);
         var error = Assert.Throws<CollectiveException>(() => SharedMemorySegment.Allocate(file, bytes));
         Assert.Matches(
-            $"^Rank 0 cannot allocate {bytes} bytes of shared memory in /dev/shm \\(.+; [0-9]+ bytes are free there\\): "
+            $"^Rank 0 cannot allocate {bytes} bytes of shared memory in /dev/shm \\(.+; [0-9]+ bytes are free "
+            + "there\\): "
             + "make it larger, for a container with --shm-size\\.$",
             error.Message);
     }
 
-    private static Exception?[] RunPair(TimeSpan timeout, Action<ICollective, Action> body) => RunGroup(2, timeout, body);
+    private static Exception?[] RunPair(TimeSpan timeout, Action<ICollective, Action> body) =>
+        RunGroup(2, timeout, body);
 
     /// <summary>Runs a body on every rank; its second argument blocks until another rank has thrown.</summary>
     private static Exception?[] RunGroup(int size, TimeSpan timeout, Action<ICollective, Action> body)

@@ -27,21 +27,26 @@ public sealed class SharedMemoryProcessTests
         Assert.Empty(lines[1]);
         Assert.All([lines[0], lines[2]], l => Assert.Matches(
             "^CollectiveException: Rank [02] waited in [A-Za-z]+ \\(call [0-9]+\\) for rank [012], "
-            + "(whose process has ended|but rank [02] has failed and given the group up; its own message says why|which has left the group)\\.$",
+            + "(whose process has ended|but rank [02] has failed and given the group up; its own message says "
+            + "why|which has left the group)\\.$",
             l));
         Assert.Contains(lines, l => l.Contains("rank 1, whose process has ended"));
         Assert.False(File.Exists(path));
-        Assert.True(Stopwatch.GetElapsedTime(start) < TimeSpan.FromSeconds(30), "the others waited for their timeout of 60 seconds");
+        Assert.True(
+            Stopwatch.GetElapsedTime(start) < TimeSpan.FromSeconds(30),
+            "the others waited for their timeout of 60 seconds");
     }
 
     private static (string[] Lines, string Path) Run(int size, int calls, int[] killed, int seconds)
     {
         var peers = Enumerable.Range(0, size)
-            .Select(rank => new PeerProcess(rank, size, calls, killed.Contains(rank) ? calls / 2 : -1, seconds)).ToArray();
+            .Select(
+                rank => new PeerProcess(rank, size, calls, killed.Contains(rank) ? calls / 2 : -1, seconds)).ToArray();
         try
         {
             var blob = peers[0].ReadLine()!;
-            var path = SharedMemorySegment.PathOf(SharedMemoryBootstrap.Decode(Convert.FromBase64String(blob), 0, size));
+            var path =
+                SharedMemorySegment.PathOf(SharedMemoryBootstrap.Decode(Convert.FromBase64String(blob), 0, size));
             Array.ForEach(peers, p => p.WriteLine(blob));
             var lines = peers.Select(p => p.ReadLine() ?? string.Empty).ToArray();
             for (var rank = 0; rank < size; rank++)

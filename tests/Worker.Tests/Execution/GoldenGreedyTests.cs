@@ -4,7 +4,9 @@ using Xunit;
 
 namespace TensorParallel.Worker.Tests.Execution;
 
-/// <summary>Free-running: every token stays on the ranks and is continued with; the sequence must be the reference's.</summary>
+/// <summary>
+/// Free-running: every token stays on the ranks and is continued with; the sequence must be the reference's.
+/// </summary>
 public class GoldenGreedyTests
 {
     private const int NewTokens = 32;
@@ -46,7 +48,7 @@ public class GoldenGreedyTests
             {
                 Assert.True(
                     gaps[step] <= allowedGap,
-                    $"prompt {slot}, step {step}: token {actual[step]} instead of {reference[step]}, whose lead was {gaps[step]}");
+                    $"prompt {slot}, step {step}: {actual[step]} instead of {reference[step]}, lead {gaps[step]}");
 
                 // From here on the run has another history.
                 return;

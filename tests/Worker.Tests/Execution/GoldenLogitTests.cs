@@ -30,10 +30,12 @@ public class GoldenLogitTests
 
         // All prompts in one step, then all sequences together, one given token each.
         var script = new StepScript(plan.Limits);
-        script.Add([.. golden.Prompts.Select((prompt, slot) => script.Start(slot, prompt.Length, prompt, sample: false))]);
+        script.Add([.. golden.Prompts.Select(
+            (prompt, slot) => script.Start(slot, prompt.Length, prompt, sample: false))]);
         for (var step = 0; step < 31; step++)
         {
-            script.Add([.. golden.Prompts.Select((_, slot) => script.Tokens(slot, [golden.Greedy(dtype, slot)[step]], sample: false))]);
+            script.Add([.. golden.Prompts.Select(
+                (_, slot) => script.Tokens(slot, [golden.Greedy(dtype, slot)[step]], sample: false))]);
         }
 
         var result = GroupRun.Run(golden.Folder, plan, script.Steps);

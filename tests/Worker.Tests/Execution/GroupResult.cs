@@ -8,7 +8,9 @@ namespace TensorParallel.Worker.Tests.Execution;
 /// <param name="Results">By rank and step.</param>
 /// <param name="Logits">By rank and step; empty on ranks without a head.</param>
 internal sealed record GroupResult(
-    int ReportingRank, IReadOnlyList<IReadOnlyList<StepResult>> Results, IReadOnlyList<IReadOnlyList<StepLogits>> Logits)
+    int ReportingRank,
+    IReadOnlyList<IReadOnlyList<StepResult>> Results,
+    IReadOnlyList<IReadOnlyList<StepLogits>> Logits)
 {
     /// <summary>Results of the reporting rank.</summary>
     public IReadOnlyList<StepResult> Reported => Results[ReportingRank];

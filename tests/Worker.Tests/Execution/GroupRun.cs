@@ -57,10 +57,15 @@ internal static class GroupRun
         return new GroupResult(reporting, results, logits);
     }
 
-    /// <summary>Runs a body on every rank of a plan, each with a poisoned device of its own; rethrows what any of them throws.</summary>
-    public static void OnEachRank(ExecutionPlan plan, Action<RankContext, CpuDevice> body)
+    /// <summary>
+    /// Runs a body on every rank of a plan, each with a poisoned device of its own; rethrows what any of them throws.
+    /// </summary>
+    public static void OnEachRank(ExecutionPlan plan, Action<RankContext, CpuDevice> body) =>
+        OnEachRank(plan.WorldSize, body);
+
+    /// <summary>The same for a number of ranks.</summary>
+    public static void OnEachRank(int size, Action<RankContext, CpuDevice> body)
     {
-        var size = plan.WorldSize;
         using var backend = new SharedMemoryBackend();
         var blob = size > 1 ? backend.CreateBootstrap(size, 1 << 20) : [];
         var failures = RankThreads.Each(size, rank =>

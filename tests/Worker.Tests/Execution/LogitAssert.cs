@@ -26,6 +26,7 @@ internal static class LogitAssert
         var difference = MathF.Abs(actual[worst] - reference[worst]);
         Assert.True(
             difference <= tolerance * scale,
-            $"{what}: logit {worst} is {actual[worst]} instead of {reference[worst]}: off by {difference / scale:G3} of the largest");
+            $"{what}: logit {worst} is {actual[worst]} instead of {reference[worst]}: off by " +
+            $"{difference / scale:G3} of the largest");
     }
 }

@@ -3,8 +3,8 @@ using TensorParallel.Protocol.Generation;
 namespace TensorParallel.Worker.Tests.Execution;
 
 /// <summary>
-/// Writes steps as an engine would: keeps positions, hands out KV blocks (in a scattered order, so that nothing works by luck) and
-/// numbers the steps.
+/// Writes steps as an engine would: keeps positions, hands out KV blocks (in a scattered order, so that nothing works
+/// by luck) and numbers the steps.
 /// </summary>
 internal sealed class StepScript
 {
@@ -26,7 +26,8 @@ internal sealed class StepScript
     public void Add(params StepSequence[] sequences) => _steps.Add(new StepBatch(_steps.Count + 1, sequences));
 
     /// <summary>First chunk of a prompt.</summary>
-    public StepSequence Start(int slot, int promptTokens, int[] tokens, bool sample, SamplingParameters? sampling = null)
+    public StepSequence Start(
+        int slot, int promptTokens, int[] tokens, bool sample, SamplingParameters? sampling = null)
     {
         if (_slots.Remove(slot, out var old))
         {
@@ -34,7 +35,8 @@ internal sealed class StepScript
         }
 
         _slots[slot] = (0, []);
-        return Rows(slot, new SequenceStart(promptTokens, sampling ?? new SamplingParameters()), tokens, tokens.Length, sample);
+        var start = new SequenceStart(promptTokens, sampling ?? new SamplingParameters());
+        return Rows(slot, start, tokens, tokens.Length, sample);
     }
 
     /// <summary>A whole prompt.</summary>

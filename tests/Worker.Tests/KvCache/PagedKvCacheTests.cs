@@ -31,7 +31,8 @@ public class PagedKvCacheTests
             Assert.Equal((heads, 64, 16), (view.Heads, view.HeadDim, view.BlockTokens));
             foreach (var tensor in (Tensor[])[view.Keys, view.Values])
             {
-                Assert.Equal((100 * heads * 16, 64, 64, DType.BF16), (tensor.Rows, tensor.Columns, tensor.RowStride, tensor.DType));
+                Assert.Equal((100 * heads * 16, 64, 64), (tensor.Rows, tensor.Columns, tensor.RowStride));
+                Assert.Equal(DType.BF16, tensor.DType);
                 Assert.True(tensor.OffsetBytes + (tensor.Rows * 128L) <= tensor.Buffer.Bytes);
                 used.Add((tensor.Address, tensor.Address + (tensor.Rows * 128)));
             }
@@ -60,7 +61,8 @@ public class PagedKvCacheTests
             using var cache = create(s_shape, device);
             return cache.GetType();
         });
-        var all = typeof(IKvCache).Assembly.GetTypes().Where(t => t.IsAssignableTo(typeof(IKvCache)) && t is { IsAbstract: false });
+        var all = typeof(IKvCache).Assembly.GetTypes()
+            .Where(t => t.IsAssignableTo(typeof(IKvCache)) && t is { IsAbstract: false });
         Assert.Equal(all.OrderBy(t => t.Name), known.OrderBy(t => t.Name));
         var error = Assert.Throws<ArgumentException>(() => KvCacheCatalog.Create("nope", s_shape, device));
         Assert.Contains(KvCacheCatalog.Paged, error.Message, StringComparison.Ordinal);

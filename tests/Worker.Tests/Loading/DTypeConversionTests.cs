@@ -12,8 +12,9 @@ public class DTypeConversionTests
     // Around a tie, the largest values, numbers that only one side can hold, zeros, infinities, NaNs.
     private static readonly uint[] s_specialBits =
     [
-        0x3F80_8000, 0x3F81_8000, 0x3F80_7FFF, 0x3F80_8001, 0x7F7F_FFFF, 0xFF7F_FFFF, 0x0000_0001, 0x0000_8000, 0x477F_F000,
-        0x3300_0000, 0x0000_0000, 0x8000_0000, 0x7F80_0000, 0xFF80_0000, 0x7F80_0001, 0x7FFF_FFFF, 0xFFFF_FFFF,
+        0x3F80_8000, 0x3F81_8000, 0x3F80_7FFF, 0x3F80_8001, 0x7F7F_FFFF, 0xFF7F_FFFF, 0x0000_0001, 0x0000_8000,
+        0x477F_F000, 0x3300_0000, 0x0000_0000, 0x8000_0000, 0x7F80_0000, 0xFF80_0000, 0x7F80_0001, 0x7FFF_FFFF,
+        0xFFFF_FFFF,
     ];
 
     public static TheoryData<DType, DType> Pairs { get; } =
@@ -45,7 +46,8 @@ public class DTypeConversionTests
 
     [Fact]
     public void SizesMustAgree() =>
-        Assert.Throws<ArgumentException>(() => DTypeConversion.Convert(DType.F32, new byte[8], DType.BF16, new byte[8]));
+        Assert.Throws<ArgumentException>(
+            () => DTypeConversion.Convert(DType.F32, new byte[8], DType.BF16, new byte[8]));
 
     private static void WriteElement(DType dtype, byte[] data, int i, uint bits)
     {

@@ -51,7 +51,8 @@ internal sealed class LoaderFixture : IDisposable
     /// <summary>The held elements, picked one by one, in their file dtype.</summary>
     public byte[] Naive(WeightTarget target)
     {
-        var (rows, columns) = target.FullShape.Count == 1 ? (1, target.FullShape[0]) : (target.FullShape[0], target.FullShape[1]);
+        var shape = target.FullShape;
+        var (rows, columns) = shape.Count == 1 ? (1, shape[0]) : (shape[0], shape[1]);
         var cutsColumns = target.Slice.Dim == 1 || (target.Slice.Dim == 0 && target.FullShape.Count == 1);
         var element = Tensors[target.Slice.Name].DType.SizeInBytes();
         var picked = new List<byte>();

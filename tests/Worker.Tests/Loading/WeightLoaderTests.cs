@@ -35,7 +35,8 @@ public class WeightLoaderTests
             DTypeConversion.Convert(fileType, naive, runType, expected);
             Assert.True(
                 expected.AsSpan().SequenceEqual(HostDevice.Bytes(target.Destination)),
-                $"seed {seed}: {fileType} [{string.Join(", ", shape)}] → {runType}, dim {dim}, {string.Join(", ", ranges)}");
+                $"seed {seed}: {fileType} [{string.Join(", ", shape)}] → {runType}, dim {dim}, " +
+                $"{string.Join(", ", ranges)}");
             Assert.True(HostDevice.GapsAreUntouched(target.Destination), $"seed {seed}: wrote between the rows");
         }
     }
@@ -43,7 +44,8 @@ public class WeightLoaderTests
     [Fact]
     public void PartsOfOneFusedBufferDoNotTouchEachOther()
     {
-        using var fixture = new LoaderFixture(5, ("q", DType.BF16, [64, 48]), ("k", DType.F32, [32, 48]), ("v", DType.F16, [32, 48]));
+        using var fixture = new LoaderFixture(
+            5, ("q", DType.BF16, [64, 48]), ("k", DType.F32, [32, 48]), ("v", DType.F16, [32, 48]));
         var fused = fixture.Device.Tensor(DType.F32, 24 + 8 + 8, 48);
         WeightTarget[] targets =
         [
@@ -66,7 +68,8 @@ public class WeightLoaderTests
     [Fact]
     public void OnlyOwnedBytesAreRead()
     {
-        using var fixture = new LoaderFixture(6, ("wide", DType.BF16, [40, 8192]), ("tall", DType.F32, [512, 64]), ("norm", DType.F32, [64]));
+        using var fixture = new LoaderFixture(
+            6, ("wide", DType.BF16, [40, 8192]), ("tall", DType.F32, [512, 64]), ("norm", DType.F32, [64]));
         var report = fixture.Loader().Load(
         [
             fixture.Target("wide", 1, DType.BF16, 0, new IndexRange(2048, 4096)),

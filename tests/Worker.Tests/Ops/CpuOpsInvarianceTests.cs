@@ -1,8 +1,8 @@
 using System.Runtime.InteropServices;
 using TensorParallel.Protocol.Checkpoints;
 using TensorParallel.Worker.Devices;
-using TensorParallel.Worker.Ops.Cpu;
 using TensorParallel.Worker.Ops;
+using TensorParallel.Worker.Ops.Cpu;
 using Xunit;
 
 namespace TensorParallel.Worker.Tests.Ops;

@@ -25,7 +25,8 @@ public sealed class GumbelNoiseTests
         var random = new Random(vocabulary);
         for (var position = 0; position < 50; position++)
         {
-            var settings = new SlotSettings { Temperature = 0.1f + random.NextSingle(), SeedLow = 5, SeedHigh = (uint)position };
+            var settings =
+                new SlotSettings { Temperature = 0.1f + random.NextSingle(), SeedLow = 5, SeedHigh = (uint)position };
             var logits = new float[vocabulary];
             for (var i = 0; i < vocabulary; i++)
             {
@@ -33,7 +34,8 @@ public sealed class GumbelNoiseTests
             }
 
             var scores = logits.Select((x, id) => (Id: id, Score: GumbelNoise.Score(x, id, position, settings)));
-            var expected = scores.Where(s => s.Score > double.NegativeInfinity).Append((Id: -1, Score: double.NegativeInfinity)).MaxBy(s => s.Score);
+            var expected = scores.Where(s => s.Score > double.NegativeInfinity)
+                .Append((Id: -1, Score: double.NegativeInfinity)).MaxBy(s => s.Score);
             var whole = GumbelNoise.Best(logits, 0, position, settings);
             Assert.Equal(expected.Id, whole.Id);
             Assert.Equal(expected.Score, whole.Score, 1e-12);

@@ -34,7 +34,8 @@ public sealed class Philox4x32Tests
         Philox4x32.Fill(uint.MaxValue - 1, 77, 0xDEADBEEF, 0xFEEDF00D, filled);
         for (var i = 0; i < words; i += 4)
         {
-            var (x0, x1, x2, x3) = Philox4x32.Block(unchecked(uint.MaxValue - 1 + (uint)(i / 4)), 77, 0, 0, 0xDEADBEEF, 0xFEEDF00D);
+            var counter = unchecked(uint.MaxValue - 1 + (uint)(i / 4));
+            var (x0, x1, x2, x3) = Philox4x32.Block(counter, 77, 0, 0, 0xDEADBEEF, 0xFEEDF00D);
             Assert.Equal(new[] { x0, x1, x2, x3 }, filled[i..(i + 4)]);
         }
     }

@@ -4,8 +4,8 @@ using TensorParallel.Worker.Ops.Cpu;
 namespace TensorParallel.Worker.Tests.Sampling;
 
 /// <summary>
-/// Sampling from the whole vocabulary, step by step as the parameters are defined, with masks over all tokens, in doubles but for
-/// the penalties.
+/// Sampling from the whole vocabulary, step by step as the parameters are defined, with masks over all tokens, in
+/// doubles but for the penalties.
 /// </summary>
 internal sealed class ReferenceSampler(SequenceStart start)
 {
@@ -38,7 +38,8 @@ internal sealed class ReferenceSampler(SequenceStart start)
             var total = weights.Where((_, id) => kept[id]).Sum();
             var nucleus = new HashSet<int>();
             double sum = 0;
-            foreach (var id in Enumerable.Range(0, logits.Length).Where(id => kept[id]).OrderByDescending(id => logits[id]))
+            var sorted = Enumerable.Range(0, logits.Length).Where(id => kept[id]).OrderByDescending(id => logits[id]);
+            foreach (var id in sorted)
             {
                 nucleus.Add(id);
                 sum += weights[id];
@@ -68,7 +69,8 @@ internal sealed class ReferenceSampler(SequenceStart start)
         var logits = (float[])raw.Clone();
         foreach (var id in _history.Distinct())
         {
-            logits[id] = logits[id] < 0 ? logits[id] * sampling.RepetitionPenalty : logits[id] / sampling.RepetitionPenalty;
+            logits[id] =
+                logits[id] < 0 ? logits[id] * sampling.RepetitionPenalty : logits[id] / sampling.RepetitionPenalty;
         }
 
         foreach (var group in _history.Skip(start.PromptTokens).GroupBy(id => id))
@@ -89,7 +91,8 @@ internal sealed class ReferenceSampler(SequenceStart start)
     {
         var seed = start.Sampling.Seed;
         var (x0, x1, x2, x3) =
-            Philox4x32.Block((uint)(id / 4), (uint)_history.Count, 0, 0, (uint)(seed & uint.MaxValue), (uint)(seed >> 32));
+            Philox4x32.Block(
+                (uint)(id / 4), (uint)_history.Count, 0, 0, (uint)(seed & uint.MaxValue), (uint)(seed >> 32));
         var u = (new[] { x0, x1, x2, x3 }[id % 4] + 0.5) / Math.Pow(2, 32);
         return ((double)logit / start.Sampling.Temperature) - Math.Log(-Math.Log(u));
     }

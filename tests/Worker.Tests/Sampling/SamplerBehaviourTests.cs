@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using TensorParallel.Protocol.Checkpoints;
 using TensorParallel.Protocol.Generation;
 using TensorParallel.Protocol.Parallel;
@@ -24,7 +25,8 @@ public sealed class SamplerBehaviourTests
         const int Draws = 20_000;
         var random = new Random(5);
         var logits = Enumerable.Range(0, Vocabulary).Select(_ => 3 * random.NextSingle()).ToArray();
-        var tokens = Draw(size, logits, new SamplingParameters { Temperature = temperature, TopK = topK, Seed = 99 }, Draws).Tokens;
+        var sampling = new SamplingParameters { Temperature = temperature, TopK = topK, Seed = 99 };
+        var tokens = Draw(size, logits, sampling, Draws).Tokens;
 
         var kept = logits.OrderDescending().Take(topK == 0 ? Vocabulary : topK).Min();
         var weights = logits.Select(x => x < kept ? 0 : Math.Exp(x / temperature)).ToArray();
@@ -63,7 +65,8 @@ public sealed class SamplerBehaviourTests
     {
         var random = new Random(7);
         var logits = Enumerable.Range(0, 3000).Select(i => (i % 300 == 0 ? 12 : 0) + random.NextSingle()).ToArray();
-        foreach (var sampling in new SamplingParameters[] { new() { TopP = 0.9f }, new() { MinP = 0.1f }, new() { TopK = 100 } })
+        SamplingParameters[] settings = [new() { TopP = 0.9f }, new() { MinP = 0.1f }, new() { TopK = 100 }];
+        foreach (var sampling in settings)
         {
             Assert.Equal(0, Draw(2, logits, sampling with { Temperature = 1 }, 100).Gathered);
         }
@@ -116,7 +119,13 @@ public sealed class SamplerBehaviourTests
         var logits = Enumerable.Range(0, 500).Select(_ => 8 * random.NextSingle()).ToArray();
         var sampling = new SamplingParameters
         {
-            Temperature = 2, TopK = 30, RepetitionPenalty = 1.5f, FrequencyPenalty = 1, LogProbs = 20, EosTokenIds = [3], MinNewTokens = 9,
+            Temperature = 2,
+            TopK = 30,
+            RepetitionPenalty = 1.5f,
+            FrequencyPenalty = 1,
+            LogProbs = 20,
+            EosTokenIds = [3],
+            MinNewTokens = 9,
         };
         var expected = ReferenceSampler.LogProbabilities(logits);
         var best = Enumerable.Range(0, 500).OrderByDescending(id => logits[id]).Take(20).ToArray();
@@ -154,9 +163,12 @@ public sealed class SamplerBehaviourTests
     public void Nothing_left_to_draw_is_an_error(float temperature, int topK)
     {
         var logits = new float[] { 1, float.NegativeInfinity, 2 };
-        var sampling = new SamplingParameters { Temperature = temperature, TopK = topK, EosTokenIds = [0, 2], MinNewTokens = 1 };
+        var sampling =
+            new SamplingParameters { Temperature = temperature, TopK = topK, EosTokenIds = [0, 2], MinNewTokens = 1 };
         var error = Assert.Throws<AggregateException>(() => Draw(2, logits, sampling, 1)).InnerExceptions[0];
-        Assert.StartsWith("No token can be drawn for position 2 of the sequence in slot 1:", Assert.IsType<SamplingException>(error).Message);
+        Assert.StartsWith(
+            "No token can be drawn for position 2 of the sequence in slot 1:",
+            Assert.IsType<SamplingException>(error).Message);
     }
 
     [Fact]
@@ -175,7 +187,7 @@ public sealed class SamplerBehaviourTests
             Assert.Equal(1, sampler.Sample(logits, [3], [1])[0].TokenId);
             Assert.Equal(2, sampler.Sample(logits, [3], [2])[0].TokenId);
             var lastTokens = new int[4];
-            device.CopyToHost(sampler.LastTokens.Buffer, 0, System.Runtime.InteropServices.MemoryMarshal.AsBytes(lastTokens.AsSpan()));
+            device.CopyToHost(sampler.LastTokens.Buffer, 0, MemoryMarshal.AsBytes(lastTokens.AsSpan()));
             Assert.Equal([0, 0, 0, 2], lastTokens);
         }
     }
@@ -192,7 +204,8 @@ public sealed class SamplerBehaviourTests
         Assert.Throws<ArgumentException>(() => sampler.Sample(logits, [0], [1]));
         Assert.Throws<ArgumentException>(() => sampler.Sample(logits, [0, 1], [0, 0]));
         Assert.Throws<ArgumentException>(() => sampler.AppendPrompt(4, [1]));
-        var error = Assert.Throws<ArgumentException>(() => sampler.Begin(2, new SequenceStart(1, new SamplingParameters { TopP = 0 })));
+        var start = new SequenceStart(1, new SamplingParameters { TopP = 0 });
+        var error = Assert.Throws<ArgumentException>(() => sampler.Begin(2, start));
         Assert.Equal("The sequence for slot 2 was sent with top_p 0, which cannot be sampled with.", error.Message);
         Assert.Empty(sampler.Sample(device.Tensor(DType.F32, 0, 3), [], []));
         Assert.Throws<ArgumentException>(
@@ -207,8 +220,11 @@ public sealed class SamplerBehaviourTests
         return (tokens[0], ranks[0].Gathered);
     }
 
-    /// <summary>One sequence in slot 1 with prompt [1, 0] and the same logits at every position, over a random cut.</summary>
-    private static (SampledToken[] Sampled, long Gathered)[] DrawAll(int size, float[] logits, SamplingParameters sampling, int draws)
+    /// <summary>
+    /// One sequence in slot 1 with prompt [1, 0] and the same logits at every position, over a random cut.
+    /// </summary>
+    private static (SampledToken[] Sampled, long Gathered)[] DrawAll(
+        int size, float[] logits, SamplingParameters sampling, int draws)
     {
         var parts = SamplingScenario.RandomParts(new Random(size), logits.Length, size);
         return RankThreads.Run("shared-memory", size, 1 << 16, (collective, device) =>
@@ -219,7 +235,8 @@ public sealed class SamplerBehaviourTests
             HostDevice.Fill(tensor, logits.AsSpan(own.Start, own.Length));
             sampler.Begin(1, new SequenceStart(2, sampling));
             sampler.AppendPrompt(1, [1, 0]);
-            return (Enumerable.Range(2, draws).Select(p => sampler.Sample(tensor, [1], [p])[0]).ToArray(), sampler.GatheredRows);
+            var sampled = Enumerable.Range(2, draws).Select(p => sampler.Sample(tensor, [1], [p])[0]).ToArray();
+            return (sampled, sampler.GatheredRows);
         });
     }
 }

@@ -18,13 +18,17 @@ public sealed class SamplerTests
     {
         var scenarios = Enumerable.Range(1000, Scenarios).Select(seed => new SamplingScenario(seed)).ToArray();
         var sampled = RankThreads.Run(
-            "shared-memory", size, 1 << 16, (collective, device) => scenarios.Select(s => s.Sample(collective, device)).ToArray());
+            "shared-memory",
+            size,
+            1 << 16,
+            (collective, device) => scenarios.Select(s => s.Sample(collective, device)).ToArray());
         for (var i = 0; i < scenarios.Length; i++)
         {
             var expected = scenarios[i].Reference();
             foreach (var rank in sampled)
             {
-                Assert.True(expected.SequenceEqual(rank[i].Tokens), $"{scenarios[i]}: {Differences(expected, rank[i].Tokens)}");
+                Assert.True(
+                    expected.SequenceEqual(rank[i].Tokens), $"{scenarios[i]}: {Differences(expected, rank[i].Tokens)}");
             }
         }
 
@@ -32,6 +36,9 @@ public sealed class SamplerTests
         Assert.All(sampled, rank => Assert.InRange(rank.Sum(s => s.Gathered), 20, Scenarios * 8));
     }
 
-    private static string Differences(int[] expected, int[] actual) => string.Join(
-        ", ", expected.Zip(actual).Select((p, i) => (p, i)).Where(d => d.p.First != d.p.Second).Select(d => $"{d.i}: {d.p.First} became {d.p.Second}"));
+    private static string Differences(int[] expected, int[] actual)
+    {
+        var different = Enumerable.Range(0, expected.Length).Where(i => expected[i] != actual[i]);
+        return string.Join(", ", different.Select(i => $"{i}: {expected[i]} became {actual[i]}"));
+    }
 }

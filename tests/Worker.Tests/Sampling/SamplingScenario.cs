@@ -8,7 +8,9 @@ using TensorParallel.Worker.Tests.Collectives;
 
 namespace TensorParallel.Worker.Tests.Sampling;
 
-/// <summary>Sequences with random parameters and random logits, all from one seed, to be sampled over any cut.</summary>
+/// <summary>
+/// Sequences with random parameters and random logits, all from one seed, to be sampled over any cut.
+/// </summary>
 internal sealed class SamplingScenario
 {
     private const int Steps = 8;
@@ -27,7 +29,8 @@ internal sealed class SamplingScenario
         _vocabulary = sizes[random.Next(sizes.Length)];
         var sequences = random.Next(1, 6);
         _prompts = [.. Enumerable.Range(0, sequences).Select(_ => RandomTokens(random, random.Next(1, 30)))];
-        _starts = [.. _prompts.Select(p => new SequenceStart(random.Next(Math.Max(1, p.Length - 4), p.Length + 1), RandomSampling(random)))];
+        _starts = [.. _prompts.Select(p =>
+            new SequenceStart(random.Next(Math.Max(1, p.Length - 4), p.Length + 1), RandomSampling(random)))];
         _logits = [.. Enumerable.Range(0, Steps).Select(_ => _prompts.Select(_ => RandomLogits(random)).ToArray())];
     }
 
@@ -86,7 +89,8 @@ internal sealed class SamplingScenario
     /// <summary>A cut into parts of random sizes, some of them empty.</summary>
     public static IndexRange[] RandomParts(Random random, int vocabulary, int size)
     {
-        int[] cuts = [0, .. Enumerable.Range(1, size - 1).Select(_ => random.Next(0, vocabulary + 1)).Order(), vocabulary];
+        int[] cuts =
+            [0, .. Enumerable.Range(1, size - 1).Select(_ => random.Next(0, vocabulary + 1)).Order(), vocabulary];
         if (size > 2 && random.Next(2) == 0)
         {
             cuts[1] = cuts[2];
@@ -103,8 +107,14 @@ internal sealed class SamplingScenario
 
     private SamplingParameters RandomSampling(Random random) => new()
     {
-        Temperature = random.Next(5) == 0 ? 0 : random.Next(5) == 0 ? 100 * random.NextSingle() : 0.05f + (2 * random.NextSingle()),
-        TopK = random.Next(2) == 0 ? 0 : random.Next(3) == 0 ? random.Next(1, (2 * _vocabulary) + 1) : random.Next(1, 60),
+        Temperature = random.Next(5) switch
+        {
+            0 => 0,
+            1 => 100 * random.NextSingle(),
+            _ => 0.05f + (2 * random.NextSingle()),
+        },
+        TopK =
+            random.Next(2) == 0 ? 0 : random.Next(3) == 0 ? random.Next(1, (2 * _vocabulary) + 1) : random.Next(1, 60),
         TopP = random.Next(2) == 0 ? 1 : 1 - random.NextSingle(),
         MinP = random.Next(3) != 0 ? 0 : 0.5f * random.NextSingle() * random.NextSingle(),
         RepetitionPenalty = random.Next(2) == 0 ? 1 : 0.5f + random.NextSingle(),
@@ -121,7 +131,8 @@ internal sealed class SamplingScenario
         var scale = 0.1f + (6 * random.NextSingle());
         return [.. Enumerable.Range(0, _vocabulary).Select(id => kind switch
         {
-            // All equal; few different values; a spread like a language model's; some impossible, never the last; plain.
+            // All equal; few different values; a spread like a language model's; some impossible, never the last;
+            // plain.
             0 => -1.5f,
             1 => random.Next(-2, 3),
             2 => scale * MathF.Log(1 / (1 - random.NextSingle())),

@@ -22,7 +22,8 @@ public sealed class TopCandidatesTests
             var values = new float[count];
             var ids = new int[count];
             TopCandidates.Select(logits, 100, values, ids);
-            var expected = logits.Select((x, i) => (Value: x, Id: 100 + i)).OrderByDescending(c => c.Value).ThenBy(c => c.Id)
+            var expected =
+                logits.Select((x, i) => (Value: x, Id: 100 + i)).OrderByDescending(c => c.Value).ThenBy(c => c.Id)
                 .Concat(Enumerable.Repeat((Value: float.NegativeInfinity, Id: -1), count)).Take(count);
             Assert.Equal(expected, values.Zip(ids));
         }

@@ -25,15 +25,18 @@ public sealed class WorkerSessionTests : IAsyncLifetime
     public WorkerSessionTests()
     {
         _rank = new WorkerRank(
-            FakePlans.Plan(1).Ranks[0], new StepLedger(1, TimeProvider.System), _loss, new Progress<Coordinator.Workers.LoadProgress>());
+            FakePlans.Plan(1).Ranks[0],
+            new StepLedger(1, TimeProvider.System),
+            _loss,
+            new Progress<Coordinator.Workers.LoadProgress>());
     }
 
     public async ValueTask InitializeAsync()
     {
-        _hub = await WorkerHubHost.StartAsync(new HubAdmission(Secret, [_rank], s_patience), NullLoggerFactory.Instance);
+        var admission = new HubAdmission(Secret, [_rank], s_patience);
+        _hub = await WorkerHubHost.StartAsync(admission, NullLoggerFactory.Instance);
         _link = CoordinatorLink.Dial(WorkerAddress.TryParse(_hub.Address)!);
-        _ended = new WorkerSession(
-            _link, new WorkerIdentity(0, Secret), new FakeRankModelLoader(), NullLogger<WorkerSession>.Instance).RunAsync();
+        _ended = RunAsync(_link, 0);
         await _rank.Connected.WaitAsync(s_patience);
     }
 
@@ -47,7 +50,10 @@ public sealed class WorkerSessionTests : IAsyncLifetime
     {
         { "A step came before the load command.", [StepCommand(0)] },
         { "A bootstrap blob came before the load command", [BootstrapCommand()] },
-        { "A bootstrap blob came before the load command or a second time.", [LoadCommand(), BootstrapCommand(), BootstrapCommand()] },
+        {
+            "A bootstrap blob came before the load command or a second time.",
+            [LoadCommand(), BootstrapCommand(), BootstrapCommand()]
+        },
         { "A second load command came.", [LoadCommand(), LoadCommand()] },
         { "unknown command (None)", [new WorkerCommand()] },
         { "position is 128", [LoadCommand(), StepCommand(128)] },
@@ -58,7 +64,8 @@ public sealed class WorkerSessionTests : IAsyncLifetime
 
     [Theory]
     [MemberData(nameof(Nonsense), DisableDiscoveryEnumeration = true)]
-    public async Task A_command_out_of_order_fails_the_session_and_the_coordinator_is_told(string expected, WorkerCommand[] commands)
+    public async Task A_command_out_of_order_fails_the_session_and_the_coordinator_is_told(
+        string expected, WorkerCommand[] commands)
     {
         Array.ForEach(commands, _rank.Post);
 
@@ -101,8 +108,7 @@ public sealed class WorkerSessionTests : IAsyncLifetime
     public async Task A_second_worker_of_the_same_rank_is_refused()
     {
         await using var link = CoordinatorLink.Dial(WorkerAddress.TryParse(_hub.Address)!);
-        var second = new WorkerSession(
-            link, new WorkerIdentity(0, Secret), new FakeRankModelLoader(), NullLogger<WorkerSession>.Instance).RunAsync();
+        var second = RunAsync(link, 0);
 
         Assert.Equal(SessionEnd.CoordinatorLost, await second.WaitAsync(s_patience));
         Assert.Equal("rank 0 is connected already", link.LossReason);
@@ -113,11 +119,16 @@ public sealed class WorkerSessionTests : IAsyncLifetime
     public async Task A_rank_that_is_not_in_the_plan_is_refused()
     {
         await using var link = CoordinatorLink.Dial(WorkerAddress.TryParse(_hub.Address)!);
-        var second = new WorkerSession(
-            link, new WorkerIdentity(1, Secret), new FakeRankModelLoader(), NullLogger<WorkerSession>.Instance).RunAsync();
+        var second = RunAsync(link, 1);
 
         Assert.Equal(SessionEnd.CoordinatorLost, await second.WaitAsync(s_patience));
         Assert.Equal("rank 1 is not in 0 … 0", link.LossReason);
+    }
+
+    private static Task<SessionEnd> RunAsync(CoordinatorLink link, int rank)
+    {
+        var logger = NullLogger<WorkerSession>.Instance;
+        return new WorkerSession(link, new WorkerIdentity(rank, Secret), new FakeRankModelLoader(), logger).RunAsync();
     }
 
     private static WorkerCommand LoadCommand(Action<Load>? change = null)

@@ -8,7 +8,8 @@ namespace TensorParallel.Coordinator.Api.Grpc;
 internal sealed class EngineHealthCheck(ServedModel model) : IHealthCheck
 {
     /// <inheritdoc/>
-    public Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken = default)
+    public Task<HealthCheckResult> CheckHealthAsync(
+        HealthCheckContext context, CancellationToken cancellationToken = default)
     {
         var state = model.Engine.State;
         return Task.FromResult(state == EngineState.Ready

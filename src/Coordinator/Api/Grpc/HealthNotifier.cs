@@ -5,13 +5,15 @@ using TensorParallel.Coordinator.Engine;
 namespace TensorParallel.Coordinator.Api.Grpc;
 
 /// <summary>
-/// Tells those who watch the health service each change of the engine when it happens; the framework's own publisher would look
-/// every half minute.
+/// Tells those who watch the health service each change of the engine when it happens; the framework's own publisher
+/// would look every half minute.
 /// </summary>
 /// <param name="model">What is served.</param>
 /// <param name="health">The standard service's state.</param>
 internal sealed class HealthNotifier(ServedModel model, HealthServiceImpl health) : IHostedService
 {
+    private readonly Lock _lock = new();
+
     /// <summary>Services whose health is the engine's; the empty name is the whole server.</summary>
     public static IReadOnlyList<string> ServiceNames { get; } =
         [string.Empty, Protocol.Wire.Inference.Inference.Descriptor.FullName];
@@ -19,26 +21,33 @@ internal sealed class HealthNotifier(ServedModel model, HealthServiceImpl health
     /// <inheritdoc/>
     public Task StartAsync(CancellationToken cancellationToken)
     {
-        model.Engine.StateChanged += Publish;
-        Publish(model.Engine.State);
+        model.Engine.StateChanged += OnStateChanged;
+        Publish();
         return Task.CompletedTask;
     }
 
     /// <inheritdoc/>
     public Task StopAsync(CancellationToken cancellationToken)
     {
-        model.Engine.StateChanged -= Publish;
+        model.Engine.StateChanged -= OnStateChanged;
         return Task.CompletedTask;
     }
 
-    private void Publish(EngineState state)
+    private void OnStateChanged(EngineState state) => Publish();
+
+    // The present state, read inside the lock: of two notices at a time the later one cannot be overwritten by the
+    // earlier.
+    private void Publish()
     {
-        var status = state == EngineState.Ready
-            ? HealthCheckResponse.Types.ServingStatus.Serving
-            : HealthCheckResponse.Types.ServingStatus.NotServing;
-        foreach (var name in ServiceNames)
+        lock (_lock)
         {
-            health.SetStatus(name, status);
+            var status = model.Engine.State == EngineState.Ready
+                ? HealthCheckResponse.Types.ServingStatus.Serving
+                : HealthCheckResponse.Types.ServingStatus.NotServing;
+            foreach (var name in ServiceNames)
+            {
+                health.SetStatus(name, status);
+            }
         }
     }
 }

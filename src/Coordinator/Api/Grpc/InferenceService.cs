@@ -6,15 +6,17 @@ using Wire = TensorParallel.Protocol.Wire.Inference;
 namespace TensorParallel.Coordinator.Api.Grpc;
 
 /// <summary>
-/// The public gRPC service. What it throws, <see cref="StatusInterceptor"/> makes a status; the call's token ends with the call,
-/// its deadline or its connection, and with it the computation.
+/// The public gRPC service. What it throws, <see cref="StatusInterceptor"/> makes a status; the call's token ends with
+/// the call, its deadline or its connection, and with it the computation.
 /// </summary>
 /// <param name="model">What is served.</param>
 internal sealed class InferenceService(ServedModel model) : Wire.Inference.InferenceBase
 {
     /// <inheritdoc/>
     public override async Task Generate(
-        Wire.GenerateRequest request, IServerStreamWriter<Wire.GenerateResponse> responseStream, ServerCallContext context)
+        Wire.GenerateRequest request,
+        IServerStreamWriter<Wire.GenerateResponse> responseStream,
+        ServerCallContext context)
     {
         var generate = model.Requests.Create(InferenceMapping.ToPrompt(request), InferenceMapping.ToOptions(request));
         var started = false;
@@ -47,7 +49,8 @@ internal sealed class InferenceService(ServedModel model) : Wire.Inference.Infer
 
     /// <inheritdoc/>
     public override Task<Wire.GetModelInfoResponse> GetModelInfo(
-        Wire.GetModelInfoRequest request, ServerCallContext context) => Task.FromResult(InferenceMapping.ToMessage(model));
+        Wire.GetModelInfoRequest request, ServerCallContext context) =>
+        Task.FromResult(InferenceMapping.ToMessage(model));
 
     /// <inheritdoc/>
     public override Task<Wire.GetStatsResponse> GetStats(Wire.GetStatsRequest request, ServerCallContext context) =>

@@ -62,7 +62,8 @@ internal sealed class StatusInterceptor : Interceptor
     {
         var detail = code switch
         {
-            StatusCode.DeadlineExceeded => "The deadline passed before the generation was finished; its computation has ended.",
+            StatusCode.DeadlineExceeded =>
+                "The deadline passed before the generation was finished; its computation has ended.",
             StatusCode.Cancelled => "The call was cancelled; its computation has ended.",
             _ => exception.Message,
         };

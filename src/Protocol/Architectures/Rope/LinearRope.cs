@@ -1,6 +1,8 @@
 namespace TensorParallel.Protocol.Architectures.Rope;
 
-/// <summary>Position interpolation: every frequency divided by <c>factor</c>, so position 4000 turns as 1000 did at factor 4.</summary>
+/// <summary>
+/// Position interpolation: every frequency divided by <c>factor</c>, so position 4000 turns as 1000 did at factor 4.
+/// </summary>
 internal sealed class LinearRope : IRopeType
 {
     public string Name => "linear";
@@ -8,6 +10,7 @@ internal sealed class LinearRope : IRopeType
     public RopeSpec Compute(RopeParameters parameters)
     {
         var factor = (float)parameters.Section.PositiveDouble("factor");
-        return new(Name, parameters.RotaryDim, [.. parameters.DefaultFrequencies().Select(f => f / factor)], AttentionFactor: 1);
+        var frequencies = parameters.DefaultFrequencies().Select(frequency => frequency / factor);
+        return new(Name, parameters.RotaryDim, [.. frequencies], AttentionFactor: 1);
     }
 }

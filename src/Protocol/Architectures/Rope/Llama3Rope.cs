@@ -1,8 +1,8 @@
 namespace TensorParallel.Protocol.Architectures.Rope;
 
 /// <summary>
-/// Llama 3.1's scaling by wavelength. With original length 8192, low 1, high 4: waves shorter than 2048 positions stay, waves longer
-/// than 8192 are stretched by <c>factor</c>, those between are blended.
+/// Llama 3.1's scaling by wavelength. With original length 8192, low 1, high 4: waves shorter than 2048 positions stay,
+/// waves longer than 8192 are stretched by <c>factor</c>, those between are blended.
 /// </summary>
 internal sealed class Llama3Rope : IRopeType
 {
@@ -18,7 +18,8 @@ internal sealed class Llama3Rope : IRopeType
         if (high <= low)
         {
             throw parameters.Wrong(
-                $"high_freq_factor {RopeParameters.Text(high)} must be above low_freq_factor {RopeParameters.Text(low)}.");
+                $"high_freq_factor {RopeParameters.Text(high)} must be above low_freq_factor " +
+                $"{RopeParameters.Text(low)}.");
         }
 
         return new(Name, parameters.RotaryDim, [.. parameters.DefaultFrequencies().Select(Scale)], AttentionFactor: 1);

@@ -3,8 +3,8 @@ using TensorParallel.Protocol.Checkpoints;
 namespace TensorParallel.Protocol.Architectures.Rope;
 
 /// <summary>
-/// The rotary part of config.json in either spelling: <c>rope_parameters</c> (transformers 5) or <c>rope_theta</c> beside
-/// <c>rope_scaling</c> (before), whose type may be called <c>rope_type</c> or <c>type</c>.
+/// The rotary part of config.json in either spelling: <c>rope_parameters</c> (transformers 5) or <c>rope_theta</c>
+/// beside <c>rope_scaling</c> (before), whose type may be called <c>rope_type</c> or <c>type</c>.
 /// </summary>
 internal sealed class RopeParameters
 {
@@ -14,7 +14,9 @@ internal sealed class RopeParameters
     private readonly ModelConfig? _section;
 
     /// <summary>Reads what all types share.</summary>
-    /// <exception cref="CheckpointException">A value is of the wrong kind, or only a part of the head is to rotate.</exception>
+    /// <exception cref="CheckpointException">
+    /// A value is of the wrong kind, or only a part of the head is to rotate.
+    /// </exception>
     public RopeParameters(ModelConfig config, int headDim, int maxPositionEmbeddings)
     {
         _config = config;
@@ -27,7 +29,8 @@ internal sealed class RopeParameters
         var partial = _section?.DoubleOrNull("partial_rotary_factor") ?? config.DoubleOr("partial_rotary_factor", 1);
         if (partial != 1)
         {
-            throw Wrong($"partial_rotary_factor {Text(partial)} is not supported: all dimensions of a head rotate here.");
+            throw Wrong($"partial_rotary_factor {Text(partial)} is not supported: all dimensions of a head rotate " +
+                "here.");
         }
     }
 
@@ -44,8 +47,8 @@ internal sealed class RopeParameters
     public int MaxPositionEmbeddings { get; }
 
     /// <summary>
-    /// Context of the first training; as in transformers 5 it may stand beside the section, and is the model's longest context
-    /// where it stands nowhere.
+    /// Context of the first training; as in transformers 5 it may stand beside the section, and is the model's longest
+    /// context where it stands nowhere.
     /// </summary>
     public int OriginalMaxPositionEmbeddings =>
         _section is not null && _section.Has("original_max_position_embeddings")
@@ -59,7 +62,9 @@ internal sealed class RopeParameters
     /// <summary>θ^(−2i / RotaryDim) for each pair i: 1, …, about 1/θ.</summary>
     public float[] DefaultFrequencies() => [.. Powers().Select(power => 1f / power)];
 
-    /// <summary>θ^(2i / RotaryDim), the power in double, exponent and result rounded to float as torch has them.</summary>
+    /// <summary>
+    /// θ^(2i / RotaryDim), the power in double, exponent and result rounded to float as torch has them.
+    /// </summary>
     public float[] Powers() => [.. Enumerable.Range(0, RotaryDim / 2)
         .Select(i => (float)Math.Pow(Theta, (float)(2 * i) / RotaryDim))];
 

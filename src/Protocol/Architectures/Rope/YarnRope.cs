@@ -1,9 +1,9 @@
 namespace TensorParallel.Protocol.Architectures.Rope;
 
 /// <summary>
-/// YaRN: pairs that turn more than <c>beta_fast</c> times over the original context keep their frequency, pairs that turn less than
-/// <c>beta_slow</c> times are divided by <c>factor</c>, a linear ramp over the pairs' numbers joins them; cos and sin grow by an
-/// attention factor, 0.1·ln(factor) + 1 unless given. Factor 4: 1.1386.
+/// YaRN: pairs that turn more than <c>beta_fast</c> times over the original context keep their frequency, pairs that
+/// turn less than <c>beta_slow</c> times are divided by <c>factor</c>, a linear ramp over the pairs' numbers joins
+/// them; cos and sin grow by an attention factor, 0.1·ln(factor) + 1 unless given. Factor 4: 1.1386.
 /// </summary>
 internal sealed class YarnRope : IRopeType
 {

@@ -1,8 +1,8 @@
 namespace TensorParallel.Worker.Collectives.SharedMemory;
 
 /// <summary>
-/// What a wait watches: <paramref name="count"/> counters in the segment, <paramref name="strideBytes"/> apart, that all have to reach
-/// <paramref name="target"/>. Counters only rise; number i is moved by rank <c>firstPeer + i</c>.
+/// What a wait watches: <paramref name="count"/> counters in the segment, <paramref name="strideBytes"/> apart, that
+/// all have to reach <paramref name="target"/>. Counters only rise; number i is moved by rank <c>firstPeer + i</c>.
 /// </summary>
 internal readonly unsafe struct AwaitedCounters(long* counters, int strideBytes, int count, long target, int firstPeer)
 {

@@ -5,9 +5,9 @@ using TensorParallel.Worker.Native;
 namespace TensorParallel.Worker.Collectives.SharedMemory;
 
 /// <summary>
-/// How one rank waits for its peers and wakes them. Everything waited for is a counter in the segment that only rises, written by
-/// one rank. A wait spins for a moment, then sleeps in the kernel on this rank's doorbell, which a peer rings after it has
-/// moved a counter. Used by the rank's one thread.
+/// How one rank waits for its peers and wakes them. Everything waited for is a counter in the segment that only rises,
+/// written by one rank. A wait spins for a moment, then sleeps in the kernel on this rank's doorbell, which a peer
+/// rings after it has moved a counter. Used by the rank's one thread.
 /// </summary>
 internal sealed unsafe class PeerWaits
 {
@@ -42,9 +42,11 @@ internal sealed unsafe class PeerWaits
     /// <summary>Says that this rank has mapped the segment; throws when the place was taken before.</summary>
     public void Join()
     {
-        if (Interlocked.CompareExchange(ref *State(_rank), (int)RankState.Joined, (int)RankState.Joining) != (int)RankState.Joining)
+        var before = Interlocked.CompareExchange(ref *State(_rank), (int)RankState.Joined, (int)RankState.Joining);
+        if (before != (int)RankState.Joining)
         {
-            throw new CollectiveException($"Rank {_rank} has joined this group before; a group cannot be joined again, start a new one.");
+            throw new CollectiveException(
+                $"Rank {_rank} has joined this group before; a group cannot be joined again, start a new one.");
         }
     }
 
@@ -85,14 +87,16 @@ internal sealed unsafe class PeerWaits
     public void ForAll(long count, CallSite call) => Wait(Arrivals(count), call);
 
     /// <summary>Waits until a counter that <paramref name="peer"/> moves has reached a value.</summary>
-    public void For(long* counter, long value, int peer, CallSite call) => Wait(new AwaitedCounters(counter, 0, 1, value, peer), call);
+    public void For(long* counter, long value, int peer, CallSite call) =>
+        Wait(new AwaitedCounters(counter, 0, 1, value, peer), call);
 
     private int* PoisonWord => (int*)_segment.At(SharedMemoryLayout.PoisonOffset);
 
     private int* State(int rank) => (int*)_segment.At(SharedMemoryLayout.Line(rank, SharedMemoryLayout.StateLine));
 
     /// <summary>Word 0: rings so far, the futex. Word 1: not 0 while its rank sleeps or is about to.</summary>
-    private uint* Doorbell(int rank) => (uint*)_segment.At(SharedMemoryLayout.Line(rank, SharedMemoryLayout.DoorbellLine));
+    private uint* Doorbell(int rank) =>
+        (uint*)_segment.At(SharedMemoryLayout.Line(rank, SharedMemoryLayout.DoorbellLine));
 
     private AwaitedCounters Arrivals(long count) =>
         new(Arrival(0), SharedMemoryLayout.LinesPerRank * SharedMemoryLayout.LineBytes, _size, count, 0);
@@ -127,8 +131,8 @@ internal sealed unsafe class PeerWaits
         {
             while (true)
             {
-                // The fence orders "I may sleep" before the look at the counters; a peer fences between moving its counter and
-                // looking whether anyone sleeps, so one of the two sees the other.
+                // The fence orders "I may sleep" before the look at the counters; a peer fences between moving its
+                // counter and looking whether anyone sleeps, so one of the two sees the other.
                 Interlocked.MemoryBarrier();
                 var rings = Volatile.Read(ref bell[0]);
                 if (counters.Reached)
@@ -149,7 +153,8 @@ internal sealed unsafe class PeerWaits
                 if (problem is not null && !counters.Reached)
                 {
                     Poison();
-                    throw new CollectiveException($"Rank {_rank} waited in {call.Operation} (call {call.Number}) for {problem}.");
+                    throw new CollectiveException(
+                        $"Rank {_rank} waited in {call.Operation} (call {call.Number}) for {problem}.");
                 }
             }
         }
@@ -168,10 +173,12 @@ internal sealed unsafe class PeerWaits
             var state = (RankState)Volatile.Read(ref *State(peer));
             var poison = Volatile.Read(ref *PoisonWord);
             var problem = state == RankState.Left ? $"rank {peer}, which has left the group"
-                : poison != 0 ? $"rank {peer}, but rank {poison - 1} has failed and given the group up; its own message says why"
-                : lookAtProcesses && state == RankState.Joined && !_segment.IsAlive(peer) ? $"rank {peer}, whose process has ended"
-                : left <= TimeSpan.Zero ? $"rank {peer} for {_timeout.TotalSeconds:0.###} seconds, and it did not come: "
-                    + "it is stuck, stopped, or not making the same calls"
+                : poison != 0 ? $"rank {peer}, but rank {poison - 1} has failed and given the group up; "
+                    + "its own message says why"
+                : lookAtProcesses && state == RankState.Joined && !_segment.IsAlive(peer)
+                    ? $"rank {peer}, whose process has ended"
+                : left <= TimeSpan.Zero ? $"rank {peer} for {_timeout.TotalSeconds:0.###} seconds, "
+                    + "and it did not come: it is stuck, stopped, or not making the same calls"
                 : null;
             if (problem is not null)
             {
@@ -199,7 +206,8 @@ internal sealed unsafe class PeerWaits
             Interlocked.Increment(ref bell[0]);
             if (Libc.futex(Libc.SYS_futex, bell, Libc.FUTEX_WAKE, 1, null, 0, 0) < 0)
             {
-                throw new CollectiveException($"Rank {_rank} cannot wake rank {peer}: {Marshal.GetLastPInvokeErrorMessage()}.");
+                throw new CollectiveException(
+                    $"Rank {_rank} cannot wake rank {peer}: {Marshal.GetLastPInvokeErrorMessage()}.");
             }
         }
     }
@@ -221,7 +229,8 @@ internal sealed unsafe class PeerWaits
         {
             Libc.EAGAIN or Libc.EINTR => true,
             Libc.ETIMEDOUT => false,
-            _ => throw new CollectiveException($"Rank {_rank} cannot wait for its peers: {Marshal.GetLastPInvokeErrorMessage()}."),
+            _ => throw new CollectiveException(
+                $"Rank {_rank} cannot wait for its peers: {Marshal.GetLastPInvokeErrorMessage()}."),
         };
     }
 }

@@ -1,13 +1,13 @@
 using System.Collections.Concurrent;
-using System.Globalization;
 using System.Security.Cryptography;
 using TensorParallel.Worker.Devices;
 
 namespace TensorParallel.Worker.Collectives.SharedMemory;
 
 /// <summary>
-/// Groups of processes on one host that talk through a segment of POSIX shared memory. Thread-safe. Rank 0's instance makes the
-/// segment in <see cref="CreateBootstrap"/> and must be the one that joins with it; disposing it deletes segments never joined.
+/// Groups of processes on one host that talk through a segment of POSIX shared memory. Thread-safe. Rank 0's instance
+/// makes the segment in <see cref="CreateBootstrap"/> and must be the one that joins with it; disposing it deletes
+/// segments never joined.
 /// </summary>
 internal sealed class SharedMemoryBackend : ICollectiveBackend, IDisposable
 {
@@ -41,9 +41,9 @@ internal sealed class SharedMemoryBackend : ICollectiveBackend, IDisposable
         var description = SharedMemoryBootstrap.Decode(bootstrap, rank, size);
         if (!device.Name.StartsWith("cpu", StringComparison.Ordinal))
         {
-            throw new CollectiveException(string.Create(
-                CultureInfo.InvariantCulture,
-                $"Rank {rank} runs on {device.Name}, but the {Name} backend moves host memory only: use it with cpu devices."));
+            throw new CollectiveException(
+                $"Rank {rank} runs on {device.Name}, but the {Name} backend moves host memory only: "
+                + "use it with cpu devices.");
         }
 
         if (size == 1)

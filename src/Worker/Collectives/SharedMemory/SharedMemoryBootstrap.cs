@@ -5,8 +5,8 @@ using System.Text;
 namespace TensorParallel.Worker.Collectives.SharedMemory;
 
 /// <summary>
-/// The blob that rank 0 hands to the others: magic, version, sizes, and 128 random bits that name the segment's file. It is
-/// data from another process, so <see cref="Decode"/> checks every field and no path can come out of it.
+/// The blob that rank 0 hands to the others: magic, version, sizes, and 128 random bits that name the segment's file.
+/// It is data from another process, so <see cref="Decode"/> checks every field and no path can come out of it.
 /// </summary>
 /// <param name="Layout">Sizes of the segment; <c>Size</c> 1: no segment exists.</param>
 /// <param name="Id">32 lower-case hexadecimal digits.</param>
@@ -31,7 +31,9 @@ internal sealed record SharedMemoryBootstrap(SharedMemoryLayout Layout, string I
         return blob;
     }
 
-    /// <summary>Reads a blob; throws <see cref="CollectiveException"/> where it is not one of this version for this group.</summary>
+    /// <summary>
+    /// Reads a blob; throws <see cref="CollectiveException"/> where it is not one of this version for this group.
+    /// </summary>
     public static SharedMemoryBootstrap Decode(ReadOnlySpan<byte> blob, int rank, int size)
     {
         if (blob.Length != EncodedBytes || BinaryPrimitives.ReadUInt64LittleEndian(blob) != Magic)
@@ -42,7 +44,8 @@ internal sealed record SharedMemoryBootstrap(SharedMemoryLayout Layout, string I
         var version = BinaryPrimitives.ReadInt32LittleEndian(blob[8..]);
         if (version != Version)
         {
-            throw Invalid(rank, $"it has version {version}, this worker speaks {Version}; run the same build everywhere");
+            throw Invalid(
+                rank, $"it has version {version}, this worker speaks {Version}; run the same build everywhere");
         }
 
         var layout = new SharedMemoryLayout(

@@ -6,16 +6,20 @@ namespace TensorParallel.Worker.Collectives.SharedMemory;
 /// <summary>
 /// One rank of a group in shared memory; used, and disposed, by one thread.
 /// <para>
-/// Calls of the whole group are made of phases: fill the own slot, arrive, wait until all have arrived, read the peers' slots. A rank
-/// has two slots, for even and for odd phases. A slot may be refilled two phases later without another wait: whoever has
-/// arrived at phase k + 1 is done reading phase k, and this rank waits for all of them there.
+/// Calls of the whole group are made of phases: fill the own slot, arrive, wait until all have arrived, read the peers'
+/// slots. A rank has two slots, for even and for odd phases. A slot may be refilled two phases later without another
+/// wait: whoever has arrived at phase k + 1 is done reading phase k, and this rank waits for all of them there.
 /// </para>
 /// <para>Messages between two ranks run through a ring of bytes each way (<see cref="SharedMemoryRing"/>).</para>
 /// </summary>
 internal sealed unsafe class SharedMemoryCollective : ICollective
 {
-    /// <summary>Up to here every rank sums whole vectors: one wait. Above, each sums its slice and gathers the rest: two waits.</summary>
-    private const int OneShotBytes = 1 << 16;
+    /// <summary>
+    /// While the ranks' vectors together are no larger, every rank sums all of them: one wait. Above, each sums its
+    /// slice and fetches the others' sums: less to read, but two waits, and a wait that has to sleep costs as much as
+    /// reading 200 KiB.
+    /// </summary>
+    private const int OneShotBytes = 1 << 17;
 
     private readonly SharedMemorySegment _segment;
     private readonly PeerWaits _waits;
@@ -50,7 +54,9 @@ internal sealed unsafe class SharedMemoryCollective : ICollective
 
     public int Size { get; }
 
-    /// <summary>Waits for all ranks, then removes the segment's name. Owns the segment from here on, also when it throws.</summary>
+    /// <summary>
+    /// Waits for all ranks, then removes the segment's name. Owns the segment from here on, also when it throws.
+    /// </summary>
     public static SharedMemoryCollective Join(SharedMemorySegment segment, int rank, TimeSpan timeout)
     {
         var collective = new SharedMemoryCollective(segment, rank, timeout);
@@ -74,7 +80,7 @@ internal sealed unsafe class SharedMemoryCollective : ICollective
         GroupCalls.CheckSummable(x);
         var bytes = TensorBytes.Of(x, nameof(x));
         var tag = Tag(Operation.AllReduceSum, bytes.Length);
-        if (bytes.Length <= Math.Min(OneShotBytes, _segment.Layout.SlotBytes))
+        if (bytes.Length <= Math.Min(OneShotBytes / Size, _segment.Layout.SlotBytes))
         {
             SumWhole(bytes, call, tag);
             return;
@@ -217,7 +223,9 @@ internal sealed unsafe class SharedMemoryCollective : ICollective
         }
     }
 
-    /// <summary>Bytes of a chunk that a rank sums: whole cache lines. Example: 100,000 bytes, 3 ranks: 33,408, 33,408, 33,184.</summary>
+    /// <summary>
+    /// Bytes of a chunk that a rank sums: whole cache lines. Example: 100,000 bytes, 3 ranks: 33,408, 33,408, 33,184.
+    /// </summary>
     private (int Start, int End) Slice(int rank, int bytes)
     {
         const int Line = SharedMemoryLayout.LineBytes;
@@ -249,7 +257,10 @@ internal sealed unsafe class SharedMemoryCollective : ICollective
             : new SharedMemoryRing(_segment, _waits, peer, Rank, peer);
     }
 
-    /// <summary>Arrives with what the own slot of the next phase holds and waits until everybody has; then it is the current phase.</summary>
+    /// <summary>
+    /// Arrives with what the own slot of the next phase holds and waits until everybody has; then it is the current
+    /// phase.
+    /// </summary>
     private void RunPhase(CallSite call, long tag)
     {
         var phase = ++_phase;
@@ -263,8 +274,9 @@ internal sealed unsafe class SharedMemoryCollective : ICollective
             {
                 _waits.Poison();
                 throw new CollectiveException(
-                    $"Rank {Rank} is in {call.Operation} (call {call.Number}) while rank {r} is in {(Operation)(Tags(r)[phase & 1] >>> 56)}, "
-                    + "or with another shape: all ranks must make the same calls in the same order.");
+                    $"Rank {Rank} is in {call.Operation} (call {call.Number}) while rank {r} is in "
+                    + $"{(Operation)(Tags(r)[phase & 1] >>> 56)}, or with another shape: "
+                    + "all ranks must make the same calls in the same order.");
             }
         }
     }

@@ -10,8 +10,8 @@ namespace TensorParallel.Worker.Collectives.SharedMemory;
 ///          rings    written | read lines, then the ring's bytes     one an ordered pair (from, to)
 ///          slots    two a rank, used in turn by even and odd phases
 /// </code>
-/// Lines are 128 bytes because processors prefetch cache lines in pairs. Example: 2 ranks, slots of 1 MiB, rings of 256 KiB:
-/// 4 MiB of slots + 0.5 MiB of rings + 6 KiB.
+/// Lines are 128 bytes because processors prefetch cache lines in pairs. Example: 2 ranks, slots of 1 MiB, rings of 256
+/// KiB: 4 MiB of slots + 0.5 MiB of rings + 6 KiB.
 /// </summary>
 /// <param name="Size">Number of ranks, 2 … <see cref="MaxSize"/>.</param>
 /// <param name="SlotBytes">Bytes of one slot; a multiple of <see cref="LineBytes"/>.</param>
@@ -42,8 +42,9 @@ internal readonly record struct SharedMemoryLayout(int Size, int SlotBytes, int 
     private long RingStride => (2 * LineBytes) + (long)RingBytes;
 
     /// <summary>
-    /// Layout for tensors of up to <paramref name="maxMessageBytes"/>: larger ones than a slot go in chunks, so that a group needs
-    /// little of a container's usual 64 MiB of shared memory. Eight ranks: 16 slots of 1 MiB and 56 rings of 64 KiB, 19.5 MiB.
+    /// Layout for tensors of up to <paramref name="maxMessageBytes"/>: larger ones than a slot go in chunks, so that a
+    /// group needs little of a container's usual 64 MiB of shared memory. Eight ranks: 16 slots of 1 MiB and 56 rings
+    /// of 64 KiB, 19.5 MiB.
     /// </summary>
     public static SharedMemoryLayout For(int size, long maxMessageBytes)
     {
@@ -58,15 +59,19 @@ internal readonly record struct SharedMemoryLayout(int Size, int SlotBytes, int 
     {
         return Size is < 2 or > MaxSize ? $"{Size} ranks (2 to {MaxSize} are possible)"
             : SlotBytes is < LineBytes or > MaxSlotBytes || SlotBytes % LineBytes != 0 ? $"slots of {SlotBytes} bytes"
-            : RingBytes is < MinRingBytes or > MaxRingBytes || !BitOperations.IsPow2(RingBytes) ? $"rings of {RingBytes} bytes"
+            : RingBytes is < MinRingBytes or > MaxRingBytes || !BitOperations.IsPow2(RingBytes)
+                ? $"rings of {RingBytes} bytes"
             : null;
     }
 
     /// <summary>Offset of a line of one rank.</summary>
     public static long Line(int rank, int line) => HeaderBytes + (((long)rank * LinesPerRank) + line) * LineBytes;
 
-    /// <summary>Offset of the ring that carries bytes from one rank to another; its counters stand in its first two lines.</summary>
-    public long Ring(int from, int to) => RingsOffset + ((((long)from * (Size - 1)) + (to < from ? to : to - 1)) * RingStride);
+    /// <summary>
+    /// Offset of the ring that carries bytes from one rank to another; its counters stand in its first two lines.
+    /// </summary>
+    public long Ring(int from, int to) =>
+        RingsOffset + ((((long)from * (Size - 1)) + (to < from ? to : to - 1)) * RingStride);
 
     /// <summary>Offset of a rank's slot for even (0) or odd (1) phases.</summary>
     public long Slot(int rank, int parity) =>

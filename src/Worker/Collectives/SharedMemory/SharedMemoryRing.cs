@@ -1,8 +1,8 @@
 namespace TensorParallel.Worker.Collectives.SharedMemory;
 
 /// <summary>
-/// One end of the ring that carries messages from one rank to one other. A message is its length, 8 bytes, and its bytes; it may
-/// be longer than the ring: then the sender waits for the receiver to make room.
+/// One end of the ring that carries messages from one rank to one other. A message is its length, 8 bytes, and its
+/// bytes; it may be longer than the ring: then the sender waits for the receiver to make room.
 /// </summary>
 internal sealed unsafe class SharedMemoryRing
 {
@@ -54,8 +54,8 @@ internal sealed unsafe class SharedMemoryRing
         {
             _waits.Poison();
             throw new CollectiveException(
-                $"{call.Operation} (call {call.Number}) expects {message.Length} bytes from rank {_peer}, which sent {length}: "
-                + "both ends must name the same shape.");
+                $"{call.Operation} (call {call.Number}) expects {message.Length} bytes from rank {_peer}, which sent "
+                + $"{length}: both ends must name the same shape.");
         }
 
         for (long done = 0; done < length;)
@@ -104,7 +104,9 @@ internal sealed unsafe class SharedMemoryRing
         }
     }
 
-    /// <summary>Tells the other end at every step's boundary: often enough to overlap, seldom enough to be cheap.</summary>
+    /// <summary>
+    /// Tells the other end at every step's boundary: often enough to overlap, seldom enough to be cheap.
+    /// </summary>
     private void Moved(long* counter, int bytes)
     {
         var step = _position / StepBytes;

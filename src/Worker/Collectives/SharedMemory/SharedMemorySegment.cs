@@ -6,9 +6,9 @@ using TensorParallel.Worker.Native;
 namespace TensorParallel.Worker.Collectives.SharedMemory;
 
 /// <summary>
-/// One mapping of a group's segment: a file in <c>/dev/shm</c> that only its user may open, unlinked once every rank has mapped it.
-/// Each rank holds a lock on "its" byte of the file; the kernel drops it when the process ends, however it ends, which
-/// tells the others. Owned by one rank; disposing unmaps, and unlinks where this rank made the file.
+/// One mapping of a group's segment: a file in <c>/dev/shm</c> that only its user may open, unlinked once every rank
+/// has mapped it. Each rank holds a lock on "its" byte of the file; the kernel drops it when the process ends, however
+/// it ends, which tells the others. Owned by one rank; disposing unmaps, and unlinks where this rank made the file.
 /// </summary>
 internal sealed unsafe class SharedMemorySegment : IDisposable
 {
@@ -28,7 +28,12 @@ internal sealed unsafe class SharedMemorySegment : IDisposable
         Layout = bootstrap.Layout;
         _pathToUnlink = pathToUnlink;
         _map = MemoryMappedFile.CreateFromFile(
-            file, null, Layout.TotalBytes, MemoryMappedFileAccess.ReadWrite, HandleInheritability.None, leaveOpen: true);
+            file,
+            null,
+            Layout.TotalBytes,
+            MemoryMappedFileAccess.ReadWrite,
+            HandleInheritability.None,
+            leaveOpen: true);
         _view = _map.CreateViewAccessor(0, Layout.TotalBytes, MemoryMappedFileAccess.ReadWrite);
         _view.SafeMemoryMappedViewHandle.AcquirePointer(ref _base);
     }
@@ -44,7 +49,8 @@ internal sealed unsafe class SharedMemorySegment : IDisposable
     {
         var path = PathOf(bootstrap);
         var bytes = bootstrap.Layout.TotalBytes;
-        var file = OpenFile(path, FileMode.CreateNew, $"Rank 0 cannot make the shared memory of {bytes} bytes at {path}");
+        var what = $"Rank 0 cannot make the shared memory of {bytes} bytes at {path}";
+        var file = OpenFile(path, FileMode.CreateNew, what);
         try
         {
             Allocate(file, bytes);
@@ -95,8 +101,8 @@ internal sealed unsafe class SharedMemorySegment : IDisposable
     }
 
     /// <summary>
-    /// Gives a file of shared memory its bytes. Without this a full <c>/dev/shm</c> shows itself at the first write, as a bus error
-    /// that kills the process.
+    /// Gives a file of shared memory its bytes. Without this a full <c>/dev/shm</c> shows itself at the first write, as
+    /// a bus error that kills the process.
     /// </summary>
     public static void Allocate(SafeFileHandle file, long bytes)
     {
@@ -104,14 +110,15 @@ internal sealed unsafe class SharedMemorySegment : IDisposable
         if (error != 0)
         {
             throw new CollectiveException(
-                $"Rank 0 cannot allocate {bytes} bytes of shared memory in {Folder} ({Marshal.GetPInvokeErrorMessage(error)}; "
-                + $"{FreeBytes()} bytes are free there): make it larger, for a container with --shm-size.");
+                $"Rank 0 cannot allocate {bytes} bytes of shared memory in {Folder} "
+                + $"({Marshal.GetPInvokeErrorMessage(error)}; {FreeBytes()} bytes are free there): "
+                + "make it larger, for a container with --shm-size.");
         }
     }
 
     /// <summary>
-    /// Deletes segments of this user whose maker is gone: what is left when a process is killed between making a segment and
-    /// the last rank's joining. Young files are spared: their maker may not hold its lock yet.
+    /// Deletes segments of this user whose maker is gone: what is left when a process is killed between making a
+    /// segment and the last rank's joining. Young files are spared: their maker may not hold its lock yet.
     /// </summary>
     public static void DeleteAbandoned()
     {
@@ -176,7 +183,8 @@ internal sealed unsafe class SharedMemorySegment : IDisposable
             var reason = Marshal.GetLastPInvokeErrorMessage();
             Dispose();
             throw new CollectiveException(
-                $"Rank {rank} cannot lock its place in the group's shared memory ({reason}): another process has joined as rank {rank}.");
+                $"Rank {rank} cannot lock its place in the group's shared memory ({reason}): another process has "
+                + $"joined as rank {rank}.");
         }
     }
 
@@ -186,7 +194,8 @@ internal sealed unsafe class SharedMemorySegment : IDisposable
         return Libc.fcntl(file, Libc.F_OFD_GETLK, &range) == 0
             ? range.l_type != Libc.F_UNLCK
             : throw new CollectiveException(
-                $"The lock of rank {rank} on the group's shared memory cannot be read: {Marshal.GetLastPInvokeErrorMessage()}.");
+                $"The lock of rank {rank} on the group's shared memory cannot be read: "
+                + $"{Marshal.GetLastPInvokeErrorMessage()}.");
     }
 
     private static SafeFileHandle OpenFile(string path, FileMode mode, string what)

@@ -3,9 +3,10 @@ using System.Diagnostics;
 namespace TensorParallel.Worker.Collectives.SharedMemory;
 
 /// <summary>
-/// Decides how long a wait spins before it sleeps. A peer that comes within microseconds is cheaper to spin for than the 5 to 50 µs
-/// of a sleep and a wake; one that comes later only loses a core to the spinning. So the time doubles when spinning was
-/// enough, halves when it was not, and is next to nothing when the ranks outnumber the cores: the peer may need this core.
+/// Decides how long a wait spins before it sleeps. A peer that comes within microseconds is cheaper to spin for than
+/// the 5 to 50 µs of a sleep and a wake; one that comes later only loses a core to the spinning. So the time doubles
+/// when spinning was enough, halves when it was not, and is next to nothing when the ranks outnumber the cores: the
+/// peer may need this core.
 /// </summary>
 internal sealed class Spinner(int ranks)
 {

@@ -1,5 +1,4 @@
 using System.Numerics.Tensors;
-using System.Runtime.InteropServices;
 using TensorParallel.Protocol.Parallel;
 using Tensor = TensorParallel.Worker.Devices.Tensor;
 
@@ -9,19 +8,19 @@ namespace TensorParallel.Worker.Ops.Cpu;
 internal sealed unsafe partial class CpuSamplingOps
 {
     /// <summary>
-    /// Bound of the relative error of a sum of exponentials in floats: arguments are rounded by |x|·2⁻²³, which weighted by
-    /// exp(x) is below 2·10⁻⁶ for vocabularies of millions, and exponentials and chunk sums by some 10⁻⁶. A top-p boundary this
-    /// close to p is decided on gathered logits, so that the cut of the vocabulary cannot move it.
+    /// Bound of the relative error of a sum of exponentials in floats: arguments are rounded by |x|·2⁻²³, which
+    /// weighted by exp(x) is below 2·10⁻⁶ for vocabularies of millions, and exponentials and chunk sums by some 10⁻⁶. A
+    /// top-p boundary this close to p is decided on gathered logits, so that the cut of the vocabulary cannot move it.
     /// </summary>
     private const double SumError = 2e-5;
 
     /// <summary>
-    /// Distances below the best logit, in temperatures, above which tokens are sorted; the next one where the filters need
-    /// more. Sorting a whole vocabulary is the slow last resort.
+    /// Distances below the best logit, in temperatures, above which tokens are sorted; the next one where the filters
+    /// need more. Sorting a whole vocabulary is the slow last resort.
     /// </summary>
-    private static readonly float[] s_depths = [3, 6, 12, float.PositiveInfinity];
+    private static readonly float[] s_depths = [2, 4, 6, 9, 13, float.PositiveInfinity];
 
-    private readonly List<(float Value, int Id)> _known = [];
+    private readonly KnownTokens _known = new();
 
     public void Choose(
         Tensor summaries, IReadOnlyList<IndexRange> parts, SamplingRows rows, SummaryLayout layout, Tensor outcomes)
@@ -44,12 +43,7 @@ internal sealed unsafe partial class CpuSamplingOps
         var logits = Floats(all, 0);
         ref readonly var settings = ref Settings(rows, row);
         var best = TensorPrimitives.Max<float>(logits);
-        double total = 0;
-        foreach (var x in settings.TopP < 1 ? logits : [])
-        {
-            total += TokenFilters.Weight(x, best, settings);
-        }
-
+        var total = settings.TopP < 1 ? KnownTokens.TotalWeight(logits, best, settings.Temperature) : double.NaN;
         foreach (var depth in s_depths)
         {
             var floor = best - (depth * settings.Temperature);
@@ -58,7 +52,7 @@ internal sealed unsafe partial class CpuSamplingOps
             {
                 if (logits[id] > floor)
                 {
-                    _known.Add((logits[id], id));
+                    _known.Add(logits[id], id);
                 }
             }
 
@@ -120,7 +114,11 @@ internal sealed unsafe partial class CpuSamplingOps
     }
 
     private int DrawFromCandidates(
-        Span<int> summary, IReadOnlyList<IndexRange> parts, SummaryLayout layout, int position, in SlotSettings settings)
+        Span<int> summary,
+        IReadOnlyList<IndexRange> parts,
+        SummaryLayout layout,
+        int position,
+        in SlotSettings settings)
     {
         var floor = float.NegativeInfinity;
         var best = float.NegativeInfinity;
@@ -144,7 +142,7 @@ internal sealed unsafe partial class CpuSamplingOps
             var values = SummaryLayout.Floats(own, SummaryLayout.Values, layout.Candidates);
             for (var i = 0; i < values.Length && values[i] > floor; i++)
             {
-                _known.Add((values[i], own[layout.Ids + i]));
+                _known.Add(values[i], own[layout.Ids + i]);
             }
 
             total += SummaryLayout.ReadDouble(own, SummaryLayout.Sum) * TokenFilters.Weight(values[0], best, settings);
@@ -152,31 +150,21 @@ internal sealed unsafe partial class CpuSamplingOps
 
         if (!float.IsNegativeInfinity(floor))
         {
-            return _known.Count == 0 ? ISamplingOps.Unproven : DrawFromKnown(floor, total, SumError, position, settings);
+            return _known.Count == 0
+                ? ISamplingOps.Unproven
+                : DrawFromKnown(floor, total, SumError, position, settings);
         }
 
-        // Every token is known: sum the weights as they are summed over gathered logits, in the order of ids.
-        total = 0;
-        _known.Sort((a, b) => a.Id.CompareTo(b.Id));
-        foreach (var (value, _) in _known)
-        {
-            total += TokenFilters.Weight(value, best, settings);
-        }
-
+        // Every token is known: sum the weights as they are summed over gathered logits.
+        total = settings.TopP < 1 ? _known.TotalWeightOfAll(best, settings.Temperature) : double.NaN;
         return DrawFromKnown(floor, total, 0, position, settings);
     }
 
     /// <summary>Filters the known tokens, of which there is at least one, and draws one that is kept.</summary>
     private int DrawFromKnown(float floor, double total, double totalError, int position, in SlotSettings settings)
     {
-        _known.Sort((a, b) => a.Value != b.Value ? b.Value.CompareTo(a.Value) : a.Id.CompareTo(b.Id));
-        var known = CollectionsMarshal.AsSpan(_known);
-        Span<float> values = known.Length <= 4096 ? stackalloc float[known.Length] : new float[known.Length];
-        for (var i = 0; i < known.Length; i++)
-        {
-            values[i] = known[i].Value;
-        }
-
+        _known.SortBestFirst();
+        var values = _known.Values;
         var kept = TokenFilters.Kept(values, floor, total, totalError, settings);
         if (kept == TokenFilters.Unproven)
         {
@@ -184,9 +172,10 @@ internal sealed unsafe partial class CpuSamplingOps
         }
 
         var best = (Score: double.NegativeInfinity, Id: int.MaxValue);
-        foreach (var (value, id) in known[..kept])
+        for (var i = 0; i < kept; i++)
         {
-            var score = GumbelNoise.Score(value, id, position, settings);
+            var id = _known.Id(i);
+            var score = GumbelNoise.Score(values[i], id, position, settings);
             if (score > best.Score || (score == best.Score && id < best.Id))
             {
                 best = (score, id);

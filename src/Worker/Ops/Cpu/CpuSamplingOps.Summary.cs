@@ -44,7 +44,12 @@ internal sealed unsafe partial class CpuSamplingOps
     }
 
     private static void SummariseAdjusted(
-        ReadOnlySpan<float> logits, int firstToken, int position, SummaryLayout layout, in SlotSettings settings, Span<int> target)
+        ReadOnlySpan<float> logits,
+        int firstToken,
+        int position,
+        SummaryLayout layout,
+        in SlotSettings settings,
+        Span<int> target)
     {
         if (!settings.IsGreedy && !settings.HasFilters)
         {
@@ -59,7 +64,8 @@ internal sealed unsafe partial class CpuSamplingOps
         TopCandidates.Select(logits, firstToken, values, target.Slice(layout.Ids, count));
         if (!settings.IsGreedy && settings.TopP < 1 && !float.IsNegativeInfinity(values[0]))
         {
-            SummaryLayout.WriteDouble(target, SummaryLayout.Sum, SumOfExponentials(logits, values[0], settings.Temperature));
+            SummaryLayout.WriteDouble(
+                target, SummaryLayout.Sum, SumOfExponentials(logits, values[0], settings.Temperature));
         }
     }
 

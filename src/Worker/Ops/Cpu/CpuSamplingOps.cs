@@ -4,7 +4,9 @@ using Tensor = TensorParallel.Worker.Devices.Tensor;
 
 namespace TensorParallel.Worker.Ops.Cpu;
 
-/// <summary>Sampling on host memory; the oracle for other devices. Used by one thread; keeps scratch rows between calls.</summary>
+/// <summary>
+/// Sampling on host memory; the oracle for other devices. Used by one thread; keeps scratch rows between calls.
+/// </summary>
 internal sealed unsafe partial class CpuSamplingOps : ISamplingOps
 {
     private float[] _adjusted = [];
@@ -52,8 +54,11 @@ internal sealed unsafe partial class CpuSamplingOps : ISamplingOps
         }
     }
 
-    /// <summary>A row's logits after penalties: the row itself where nothing changes them, else scratch until the next call.</summary>
-    private ReadOnlySpan<float> Adjusted(Tensor logits, int firstToken, SamplingRows rows, int row, in SlotSettings settings)
+    /// <summary>
+    /// A row's logits after penalties: the row itself where nothing changes them, else scratch until the next call.
+    /// </summary>
+    private ReadOnlySpan<float> Adjusted(
+        Tensor logits, int firstToken, SamplingRows rows, int row, in SlotSettings settings)
     {
         var source = Floats(logits, row);
         var bansEos = settings.BansEos(Ints(rows.Positions, 0)[row]);

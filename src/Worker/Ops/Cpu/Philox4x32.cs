@@ -4,9 +4,9 @@ using System.Runtime.Intrinsics.X86;
 namespace TensorParallel.Worker.Ops.Cpu;
 
 /// <summary>
-/// Philox4x32-10, the counter-based generator of Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3" (SC11):
-/// ten rounds turn a counter of four words and a key of two into four random words. No state, so any rank can compute any
-/// word.
+/// Philox4x32-10, the counter-based generator of Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1,
+/// 2, 3" (SC11): ten rounds turn a counter of four words and a key of two into four random words. No state, so any rank
+/// can compute any word.
 /// </summary>
 internal static class Philox4x32
 {
@@ -51,7 +51,9 @@ internal static class Philox4x32
         }
     }
 
-    /// <summary>Each word of four counters in the low half of a 64-bit lane: what the 32 · 32 → 64 bit multiplication reads.</summary>
+    /// <summary>
+    /// Each word of four counters in the low half of a 64-bit lane: what the 32 · 32 → 64 bit multiplication reads.
+    /// </summary>
     private static void FourBlocks(uint first, uint c1, uint k0, uint k1, Span<uint> words)
     {
         var low = Vector256.Create(0xFFFF_FFFFUL);

@@ -1,14 +1,15 @@
 namespace TensorParallel.Worker.Ops.Cpu;
 
 /// <summary>
-/// Top-k, top-p and min-p over the best tokens of a row, of which not all need be known. Each filter keeps a prefix of the tokens
-/// sorted by logit (of equal logits the lower id first), so together they keep the shortest of the prefixes:
+/// Top-k, top-p and min-p over the best tokens of a row, of which not all need be known. Each filter keeps a prefix of
+/// the tokens sorted by logit (of equal logits the lower id first), so together they keep the shortest of the prefixes:
 /// <list type="bullet">
 /// <item>top-k: k tokens, and those whose logits equal the k-th;</item>
 /// <item>top-p: of what top-k keeps, the fewest whose weights reach p of all its weights; at least one;</item>
 /// <item>min-p: the tokens whose weight is at least min-p of the best one's.</item>
 /// </list>
-/// A token's weight is exp((x − best x) / temperature), a double. Example: weights 1, ½, ¼, ¼ and top-p 0.6: 1 &lt; 1.2 ≤ 1½, two tokens.
+/// A token's weight is exp((x − best x) / temperature), a double. Example: weights 1, ½, ¼, ¼ and top-p 0.6: 1 &lt; 1.2
+/// ≤ 1½, two tokens.
 /// </summary>
 internal static class TokenFilters
 {
@@ -18,10 +19,14 @@ internal static class TokenFilters
     private const int Beyond = int.MaxValue;
 
     /// <summary>Number of tokens to keep, or <see cref="Unproven"/>.</summary>
-    /// <param name="values">Logits of all tokens above <paramref name="floor"/>, best first; at least one, all finite.</param>
+    /// <param name="values">
+    /// Logits of all tokens above <paramref name="floor"/>, best first; at least one, all finite.
+    /// </param>
     /// <param name="floor">No unknown token's logit is above this; −infinity: every token that counts is known.</param>
     /// <param name="total">Sum of the weights of the whole vocabulary.</param>
-    /// <param name="totalError">Largest relative error of <paramref name="total"/>; 0 where it is summed in id order in doubles.</param>
+    /// <param name="totalError">
+    /// Largest relative error of <paramref name="total"/>; 0 where it is summed in id order in doubles.
+    /// </param>
     /// <param name="settings">The filters.</param>
     public static int Kept(
         ReadOnlySpan<float> values, float floor, double total, double totalError, in SlotSettings settings)

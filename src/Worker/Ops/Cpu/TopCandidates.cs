@@ -6,8 +6,8 @@ namespace TensorParallel.Worker.Ops.Cpu;
 internal static class TopCandidates
 {
     /// <summary>
-    /// Selects as many as <paramref name="values"/> has room for, best first; where there are fewer, value −infinity and id −1
-    /// follow. One pass; logits hold no NaN.
+    /// Selects as many as <paramref name="values"/> has room for, best first; where there are fewer, value −infinity
+    /// and id −1 follow. One pass; logits hold no NaN.
     /// </summary>
     public static void Select(ReadOnlySpan<float> logits, int firstToken, Span<float> values, Span<int> ids)
     {
@@ -76,12 +76,15 @@ internal static class TopCandidates
         }
     }
 
-    /// <summary>First index from <paramref name="from"/> on whose logit is larger: an equal one has the higher id and stays out.</summary>
+    /// <summary>
+    /// First index from <paramref name="from"/> on whose logit is larger: an equal one has the higher id and stays out.
+    /// </summary>
     private static int NextAbove(ReadOnlySpan<float> logits, int from, float threshold)
     {
         var limit = new Vector<float>(threshold);
         var i = from;
-        while (i <= logits.Length - Vector<float>.Count && !Vector.GreaterThanAny(new Vector<float>(logits[i..]), limit))
+        while (i <= logits.Length - Vector<float>.Count
+            && !Vector.GreaterThanAny(new Vector<float>(logits[i..]), limit))
         {
             i += Vector<float>.Count;
         }

@@ -1,0 +1,151 @@
+using Grpc.Core;
+using TensorParallel.Protocol.Wire.Inference;
+
+namespace TensorParallel.EndToEnd.Tests;
+
+/// <summary><c>coordinator serve</c> with real workers: streaming, cancellation, losses, the end.</summary>
+public class ServeTests
+{
+    [Fact]
+    public async Task StreamsAGenerationAndTellsItsPlan()
+    {
+        await using var served = await ServedCoordinator.StartAsync("--cpu-workers", "3");
+        var info = await served.Client.GetModelInfoAsync(new GetModelInfoRequest());
+        Assert.Equal("tensor_parallel", info.Mode);
+        Assert.Equal(3, info.WorldSize);
+        Assert.Contains("\"query_heads\"", info.PlanJson, StringComparison.Ordinal);
+
+        using var call = served.Client.Generate(new GenerateRequest { Prompt = "It was a truth", MaxNewTokens = 7 });
+        var text = "";
+        await foreach (var message in call.ResponseStream.ReadAllAsync(TestContext.Current.CancellationToken))
+        {
+            text += message.Token?.Text + message.Finished?.Text;
+        }
+
+        Assert.Equal(" in the world, and a man", text);
+    }
+
+    [Fact]
+    public async Task ManyRequestsAtOnceEachGetTheirOwnAnswer()
+    {
+        await using var served = await ServedCoordinator.StartAsync("--cpu-workers", "2", "--dtype", "float32");
+        var runs = GoldenRun.Load("demo", "float32");
+        var answers = await Task.WhenAll(Enumerable.Range(0, 20).Select(index => GreedyAsync(served, runs[index % runs.Count])));
+        for (var index = 0; index < answers.Length; index++)
+        {
+            runs[index % runs.Count].AssertFollowedBy(answers[index], $"request {index}");
+        }
+    }
+
+    [Fact]
+    public async Task ACancelledGenerationIsNoLongerComputed()
+    {
+        await using var served = await ServedCoordinator.StartAsync("--cpu-workers", "2");
+        using (var call = served.Client.Generate(ServedCoordinator.LongRequest()))
+        {
+            Assert.Equal(5, await ServedCoordinator.ReadTokensAsync(call, 5));
+        }
+
+        await UntilAsync(async () => (await served.Client.GetStatsAsync(new GetStatsRequest())).Running == 0);
+        var before = await served.Client.GetStatsAsync(new GetStatsRequest());
+        Assert.True(before.GeneratedTokens < 1500);
+        await GreedyAsync(served, GoldenRun.Load("demo", "bfloat16")[0]);
+        var after = await served.Client.GetStatsAsync(new GetStatsRequest());
+        Assert.Equal(96, after.GeneratedTokens - before.GeneratedTokens);
+    }
+
+    [Fact]
+    public async Task ADeadlineEndsTheCallAndTheComputation()
+    {
+        await using var served = await ServedCoordinator.StartAsync("--cpu-workers", "2");
+        using var call = served.Client.Generate(ServedCoordinator.LongRequest(), deadline: DateTime.UtcNow.AddSeconds(1));
+        var exception = await Assert.ThrowsAsync<RpcException>(() => ServedCoordinator.ReadTokensAsync(call, int.MaxValue));
+        Assert.Equal(StatusCode.DeadlineExceeded, exception.StatusCode);
+        await UntilAsync(async () => (await served.Client.GetStatsAsync(new GetStatsRequest())).Running == 0);
+    }
+
+    [Fact]
+    public async Task AKilledWorkerEndsItsRequestsByRankAndTheGroupServesTheNext()
+    {
+        await using var served = await ServedCoordinator.StartAsync("--cpu-workers", "2");
+        var workers = served.Process.Workers();
+        Assert.Equal(2, workers.Count);
+        using var call = served.Client.Generate(ServedCoordinator.LongRequest());
+        Assert.Equal(3, await ServedCoordinator.ReadTokensAsync(call, 3));
+
+        CoordinatorProcess.Signal(workers[1], 9);
+
+        var exception = await Assert.ThrowsAsync<RpcException>(() => ServedCoordinator.ReadTokensAsync(call, int.MaxValue));
+        Assert.Equal(StatusCode.Unavailable, exception.StatusCode);
+        Assert.Matches("[Rr]ank [01] ", exception.Status.Detail);
+        Assert.Contains("SIGKILL", exception.Status.Detail, StringComparison.Ordinal);
+
+        var golden = GoldenRun.Load("demo", "bfloat16")[0];
+        golden.AssertFollowedBy(await GreedyAsync(served, golden), "after the restart");
+        Assert.Equal(1, (await served.Client.GetStatsAsync(new GetStatsRequest())).Restarts);
+        Assert.DoesNotContain(workers, CoordinatorProcess.IsAlive);
+        Assert.Equal(2, served.Process.Workers().Count);
+    }
+
+    [Fact]
+    public async Task CtrlCLetsARunningRequestFinish()
+    {
+        await using var served = await ServedCoordinator.StartAsync("--cpu-workers", "2");
+        var workers = served.Process.Workers();
+        using var call = served.Client.Generate(ServedCoordinator.LongRequest(200));
+        Assert.Equal(2, await ServedCoordinator.ReadTokensAsync(call, 2));
+
+        served.Process.Signal(2);
+        await served.Process.WaitForAsync("stopping");
+
+        Assert.Equal(198, await ServedCoordinator.ReadTokensAsync(call, int.MaxValue));
+        Assert.Equal(0, await served.Process.WaitAsync());
+        Assert.DoesNotContain(workers, CoordinatorProcess.IsAlive);
+    }
+
+    [Fact]
+    public async Task AKilledCoordinatorLeavesNoWorkerAndNoSharedMemory()
+    {
+        await using var served = await ServedCoordinator.StartAsync("--cpu-workers", "2");
+        var workers = served.Process.Workers();
+        Assert.Equal(2, workers.Count);
+        using var call = served.Client.Generate(ServedCoordinator.LongRequest());
+        await ServedCoordinator.ReadTokensAsync(call, 2);
+
+        served.Process.Signal(9);
+
+        await UntilAsync(() => Task.FromResult(!workers.Any(CoordinatorProcess.IsAlive)));
+        Assert.DoesNotContain(
+            Directory.EnumerateFiles("/dev/shm"), file => workers.Any(id => Path.GetFileName(file).Contains($"{id}", StringComparison.Ordinal)));
+    }
+
+    private static async Task<IReadOnlyList<int>> GreedyAsync(ServedCoordinator served, GoldenRun run)
+    {
+        var request = new GenerateRequest
+        {
+            PromptIds = new TokenIds { Ids = { run.PromptIds } },
+            MaxNewTokens = run.GreedyIds.Length,
+            MinNewTokens = run.GreedyIds.Length,
+        };
+        using var call = served.Client.Generate(request);
+        var ids = new List<int>();
+        await foreach (var message in call.ResponseStream.ReadAllAsync(TestContext.Current.CancellationToken))
+        {
+            if (message.Token is { } token)
+            {
+                ids.Add(token.Id);
+            }
+        }
+
+        return ids;
+    }
+
+    private static async Task UntilAsync(Func<Task<bool>> condition)
+    {
+        using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(20));
+        while (!await condition())
+        {
+            await Task.Delay(20, limit.Token);
+        }
+    }
+}
