@@ -54,7 +54,7 @@ shift
 exec "$app/$program" "$@"
 SCRIPT
 chmod +x "$stage/run"
-cp tests/Benchmarks/Gpu/first-light.sh "$stage/"
+cp tests/Benchmarks/Gpu/first-light.sh tests/Benchmarks/Gpu/second-light.sh "$stage/"
 
 XZ_OPT="-9e -T0" tar --create --xz --file "$archive" --directory "$work" --sort=name --owner=0 --group=0 tensor-parallel
 bytes=$(stat -c %s "$archive")

@@ -13,6 +13,17 @@ public static class Gpu
     // Keeps the context alive between tests: opening one anew takes a good part of a second.
     private static readonly Lazy<CudaDevice> s_kept = new(() => new CudaDevice(0));
 
+    /// <summary>Skips the test where there are fewer GPUs, or no NCCL to join several.</summary>
+    internal static unsafe void Need(int gpus)
+    {
+        Assert.SkipWhen(Reason is not null, Reason ?? string.Empty);
+        int count;
+        CudaDriver.Check(CudaDriver.cuDeviceGetCount(&count));
+        Assert.SkipWhen(count < gpus, $"{gpus} GPUs are needed, but there are {count}.");
+        Assert.SkipWhen(gpus > 1 && Nccl.UnavailableReason is not null, Nccl.UnavailableReason ?? string.Empty);
+        _ = s_kept.Value;
+    }
+
     /// <summary>Opens GPU 0 with poisoned memory.</summary>
     internal static CudaDevice Open()
     {
