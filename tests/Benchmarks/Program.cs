@@ -1,4 +1,5 @@
 using TensorParallel.Benchmarks.Collectives;
+using TensorParallel.Benchmarks.Gpu;
 using TensorParallel.Benchmarks.Models;
 using TensorParallel.Benchmarks.Ops;
 using TensorParallel.Benchmarks.Sampling;
@@ -7,6 +8,7 @@ using TensorParallel.Benchmarks.Sampling;
 return args switch
 {
     ["ops", .. var rest] => OpsBenchmark.Run(rest),
+    ["gpu-ops", .. var rest] => GpuOpsCommand.Run(rest),
     ["allreduce", .. var rest] => AllReduceBenchmark.Run(rest),
     ["sampling", .. var rest] => SamplingBenchmark.Run(rest),
     ["model", .. var rest] => await ModelBenchmark.RunAsync(rest),
@@ -19,6 +21,7 @@ static int Usage()
         """
         usage: dotnet run -c Release --project tests/Benchmarks -- BENCHMARK
           ops [section…]         CPU operations beside the machine's rates
+          gpu-ops [section…]     the same on an NVIDIA GPU
           allreduce              shared-memory all-reduce between two ranks
           sampling               one draw from a large vocabulary
           model demo|1b [1,2]    prefill and decode through coordinator and workers, by number of workers

@@ -6,6 +6,9 @@ namespace TensorParallel.TestKit;
 /// </summary>
 public static class RepositoryPaths
 {
+    /// <summary>Names the checkout for programs that run outside it, from a bundle.</summary>
+    private const string RootVariable = "TENSOR_PARALLEL_REPOSITORY";
+
     private const string RootMark = "TensorParallel.sln";
 
     /// <summary>The folder of the solution file.</summary>
@@ -40,6 +43,11 @@ public static class RepositoryPaths
 
     private static string FindRoot()
     {
+        if (Environment.GetEnvironmentVariable(RootVariable) is { Length: > 0 } given)
+        {
+            return Path.GetFullPath(given);
+        }
+
         for (var folder = new DirectoryInfo(AppContext.BaseDirectory); folder is not null; folder = folder.Parent)
         {
             if (File.Exists(Path.Combine(folder.FullName, RootMark)))
@@ -48,6 +56,7 @@ public static class RepositoryPaths
             }
         }
 
-        throw new InvalidOperationException($"No folder above {AppContext.BaseDirectory} holds {RootMark}.");
+        throw new InvalidOperationException(
+            $"No folder above {AppContext.BaseDirectory} holds {RootMark}; {RootVariable} names the checkout.");
     }
 }

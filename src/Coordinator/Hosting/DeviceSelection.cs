@@ -1,6 +1,8 @@
+using System.Globalization;
 using TensorParallel.Coordinator.Launching;
 using TensorParallel.Coordinator.Planning;
 using TensorParallel.Protocol.Parallel;
+using TensorParallel.Protocol.Wire;
 
 namespace TensorParallel.Coordinator.Hosting;
 
@@ -10,13 +12,17 @@ internal static class DeviceSelection
     private const int DefaultCpuWorkers = 2;
     private const int MostCpuWorkers = 64;
 
+    // The NVIDIA kernel driver makes it. Without it no GPU can be used, and the probe, a process start of 0.2 s, is spared.
+    private const string DriverFile = "/dev/nvidiactl";
+
+    private static readonly Version s_leastCapability = new(8, 0);
+
     /// <summary>
-    /// <c>--cpu-workers N</c>: N CPU workers. <c>--gpus LIST</c>: those GPUs, which a plan alone takes at their word
-    /// and a run looks for. Neither: all GPUs there are, else 2 CPU workers.
+    /// <c>--cpu-workers N</c>: N CPU workers. <c>--gpus LIST</c>: those GPUs, which a plan alone takes at their word and a run
+    /// looks for. Neither: all GPUs that can be used, else 2 CPU workers. Memory is known of GPUs that were looked for.
     /// </summary>
-    /// <exception cref="PlanException">
-    /// A device that is not there, is named twice, or that this build has no backend for.
-    /// </exception>
+    /// <exception cref="PlanException">A device that is not there, is named twice, or cannot be used.</exception>
+    /// <exception cref="WorkerLaunchException">The worker program, which looks for GPUs, cannot be run.</exception>
     public static async Task<IReadOnlyList<PlanDevice>> SelectAsync(
         ModelArguments arguments, PreparationScope scope, CancellationToken cancellationToken)
     {
@@ -27,26 +33,49 @@ internal static class DeviceSelection
                 : throw new PlanException($"--cpu-workers is {workers}: at most {MostCpuWorkers} are supported.");
         }
 
-        if (scope == PreparationScope.PlanOnly && arguments.Gpus is { } planned)
+        if (arguments.Gpus is { } gpus)
         {
-            return [.. planned.Select(index => new PlanDevice($"{DeviceKinds.Cuda}:{index}"))];
+            return scope == PreparationScope.PlanOnly
+                ? [.. gpus.Select(index => new PlanDevice($"{DeviceKinds.Cuda}:{index}"))]
+                : Requested(gpus, await ProbeAsync(cancellationToken));
         }
 
-        // Probing costs the start of a process (0.2 s); without --gpus nothing can come of it until a CUDA backend is
-        // built in.
-        return arguments.Gpus is { } gpus
-            ? throw new PlanException(await GpuRefusalAsync(gpus, cancellationToken))
-            : PlanDevice.Cpus(DefaultCpuWorkers);
+        return File.Exists(DriverFile) ? AllOf(await ProbeAsync(cancellationToken)) : PlanDevice.Cpus(DefaultCpuWorkers);
     }
 
-    private static async Task<string> GpuRefusalAsync(IReadOnlyList<int> gpus, CancellationToken cancellationToken)
+    /// <summary>The GPUs asked for, in the order asked.</summary>
+    /// <exception cref="PlanException">One is not there or cannot be used.</exception>
+    internal static IReadOnlyList<PlanDevice> Requested(IReadOnlyList<int> indices, DeviceInventory inventory)
     {
-        var inventory = await new DeviceProbe(WorkerProgram.Find(
-            AppContext.BaseDirectory, Environment.GetEnvironmentVariable(WorkerProgram.OverrideVariable))).RunAsync(cancellationToken);
-        var missing = gpus.Where(index => inventory.Gpus.All(gpu => gpu.Index != index)).ToList();
-        return missing.Count > 0
-            ? $"GPU {string.Join(", ", missing)} is not there ({inventory.GpuUnavailableReason ?? $"the machine has {inventory.Gpus.Count}"}): "
-              + "use --cpu-workers N."
-            : "This build has no CUDA backend yet, so --gpus cannot be honoured: use --cpu-workers N.";
+        var missing = indices.Where(index => inventory.Gpus.All(gpu => gpu.Index != index)).ToList();
+        if (missing.Count > 0)
+        {
+            throw new PlanException(
+                $"GPU {string.Join(", ", missing)} is not there "
+                + $"({inventory.GpuUnavailableReason ?? $"the machine has {inventory.Gpus.Count}"}): use --cpu-workers N.");
+        }
+
+        var gpus = indices.Select(index => inventory.Gpus.First(gpu => gpu.Index == index)).ToList();
+        return gpus.Find(gpu => !IsUsable(gpu)) is { } old
+            ? throw new PlanException(
+                $"GPU {old.Index} ({old.Name}) has compute capability {old.ComputeCapability}, but {s_leastCapability} is "
+                + "needed: use --cpu-workers N.")
+            : [.. gpus.Select(Device)];
     }
+
+    /// <summary>All GPUs that can be used, else the CPU workers of a machine without any.</summary>
+    internal static IReadOnlyList<PlanDevice> AllOf(DeviceInventory inventory)
+    {
+        var usable = inventory.Gpus.Where(IsUsable).Select(Device).ToList();
+        return usable.Count > 0 ? usable : PlanDevice.Cpus(DefaultCpuWorkers);
+    }
+
+    private static PlanDevice Device(GpuInventory gpu) =>
+        new(string.Create(CultureInfo.InvariantCulture, $"{DeviceKinds.Cuda}:{gpu.Index}"), gpu.MemoryTotalBytes);
+
+    private static bool IsUsable(GpuInventory gpu) =>
+        Version.TryParse(gpu.ComputeCapability, out var capability) && capability >= s_leastCapability;
+
+    private static Task<DeviceInventory> ProbeAsync(CancellationToken cancellationToken) => new DeviceProbe(WorkerProgram.Find(
+        AppContext.BaseDirectory, Environment.GetEnvironmentVariable(WorkerProgram.OverrideVariable))).RunAsync(cancellationToken);
 }

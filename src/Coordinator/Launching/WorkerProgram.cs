@@ -71,7 +71,10 @@ internal sealed record WorkerProgram(string Path)
 
     private static IEnumerable<string> Candidates(DirectoryInfo baseFolder)
     {
-        yield return System.IO.Path.Combine(baseFolder.FullName, Library);
+        // A bundle brings the runtime along; only the worker's own executable finds it there.
+        yield return File.Exists(System.IO.Path.Combine(baseFolder.FullName, "libcoreclr.so"))
+            ? System.IO.Path.Combine(baseFolder.FullName, "worker")
+            : System.IO.Path.Combine(baseFolder.FullName, Library);
 
         // …/src/Coordinator/bin/Release/net10.0 → …/src/Worker/bin/Release/net10.0; tests lie beside src.
         var trimmed = new DirectoryInfo(System.IO.Path.TrimEndingDirectorySeparator(baseFolder.FullName));

@@ -11,9 +11,6 @@ internal sealed record WorkerGroupOptions
     /// <summary>The checkpoint's folder, as the workers see it.</summary>
     public required string ModelFolder { get; init; }
 
-    /// <summary>Name of the collective backend.</summary>
-    public string Collective { get; init; } = "shared-memory";
-
     /// <summary>
     /// Compute threads of each worker; null divides the processors: 2 workers on 5 processors get 2 each.
     /// </summary>
@@ -38,6 +35,9 @@ internal sealed record WorkerGroupOptions
 
     /// <summary>What workers get to end by themselves after a stop.</summary>
     public TimeSpan StopGrace { get; init; } = TimeSpan.FromSeconds(3);
+
+    /// <summary>Name of the collective backend: that of the plan's devices, which are all of one kind.</summary>
+    public string Collective => DeviceKinds.CollectiveBackend(Plan.Ranks[0].Device);
 
     /// <summary>Compute threads of each worker, at least 1.</summary>
     public int Threads => ThreadsPerWorker ?? Math.Max(1, Environment.ProcessorCount / Plan.WorldSize);

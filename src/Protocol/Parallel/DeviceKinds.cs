@@ -19,4 +19,7 @@ public static class DeviceKinds
     /// </summary>
     public static DType ActivationDType(string deviceName, DType modelDType) =>
         Of(deviceName) == Cpu ? DType.F32 : modelDType;
+
+    /// <summary>Name of the collective backend that joins devices of this one's kind.</summary>
+    public static string CollectiveBackend(string deviceName) => Of(deviceName) == Cpu ? "shared-memory" : "nccl";
 }

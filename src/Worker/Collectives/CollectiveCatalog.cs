@@ -1,3 +1,4 @@
+using TensorParallel.Worker.Collectives.Nccl;
 using TensorParallel.Worker.Collectives.SharedMemory;
 
 namespace TensorParallel.Worker.Collectives;
@@ -10,6 +11,7 @@ internal static class CollectiveCatalog
         new Dictionary<string, Func<ICollectiveBackend>>(StringComparer.Ordinal)
         {
             [SharedMemoryBackend.BackendName] = () => new SharedMemoryBackend(),
+            [NcclBackend.BackendName] = () => new NcclBackend(),
         };
 
     /// <summary>A new instance of a backend; throws <see cref="CollectiveException"/> for an unknown name.</summary>

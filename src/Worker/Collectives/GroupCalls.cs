@@ -9,11 +9,14 @@ namespace TensorParallel.Worker.Collectives;
 internal static class GroupCalls
 {
     /// <summary>A tensor that can be summed.</summary>
-    public static void CheckSummable(Tensor x)
+    /// <param name="x">The tensor.</param>
+    /// <param name="takesHalf">The device computes in BF16 and F16 too.</param>
+    public static void CheckSummable(Tensor x, bool takesHalf = false)
     {
-        if (x.DType != DType.F32)
+        if (x.DType != DType.F32 && !(takesHalf && x.DType is (DType.BF16 or DType.F16)))
         {
-            throw new ArgumentException($"AllReduceSum takes F32, not {x.DType}.", nameof(x));
+            throw new ArgumentException(
+                $"AllReduceSum takes F32{(takesHalf ? ", BF16 or F16" : string.Empty)}, not {x.DType}.", nameof(x));
         }
 
         CheckBounds(x, nameof(x));

@@ -4,9 +4,9 @@ namespace TensorParallel.Worker.Collectives;
 
 /// <summary>
 /// Communication between the ranks of one group. Every rank calls the same operations in the same order with the same
-/// shapes; results are bit-identical on all ranks (sums are taken in rank order). Called from one thread a rank. A wait
-/// on a peer that lasts longer than the group's timeout throws <see cref="CollectiveException"/> naming rank, peer,
-/// operation and count.
+/// shapes; results are bit-identical on all ranks (in host memory sums are taken in rank order). Called from one thread a rank.
+/// Calls act in the device's order of operations; a call may return before it is done. A wait on a peer that lasts longer than the
+/// group's timeout throws <see cref="CollectiveException"/> naming rank, operation and count: there, or at a later call.
 /// </summary>
 internal interface ICollective : IDisposable
 {
@@ -41,4 +41,13 @@ internal interface ICollective : IDisposable
 
     /// <summary>Returns when every rank has called it.</summary>
     void Barrier();
+
+    /// <summary>
+    /// Throws <see cref="CollectiveException"/> if a call that had returned has failed since: where calls only queue work, what was
+    /// computed after it is meaningless. To be called before results leave the rank. Calls that return when they are done have
+    /// nothing to tell.
+    /// </summary>
+    void ThrowIfFailed()
+    {
+    }
 }

@@ -1,4 +1,5 @@
 using TensorParallel.Protocol.Checkpoints;
+using TensorParallel.Protocol.Parallel;
 using TensorParallel.Worker.Devices;
 
 namespace TensorParallel.Worker.Collectives;
@@ -15,7 +16,8 @@ internal sealed class SingleRankCollective(IDevice device) : ICollective
 
     public int Size => 1;
 
-    public void AllReduceSum(Tensor x) => GroupCalls.CheckSummable(x);
+    public void AllReduceSum(Tensor x) =>
+        GroupCalls.CheckSummable(x, takesHalf: DeviceKinds.Of(device.Name) != DeviceKinds.Cpu);
 
     public void AllGatherColumns(Tensor part, Tensor whole, IReadOnlyList<int> columns)
     {

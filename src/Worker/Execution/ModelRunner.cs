@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Runtime.InteropServices;
 using TensorParallel.Protocol.Generation;
 using TensorParallel.Protocol.Parallel;
+using TensorParallel.Worker.Collectives;
 using TensorParallel.Worker.Devices;
 using TensorParallel.Worker.Modules;
 
@@ -43,9 +44,26 @@ internal sealed class ModelRunner(
     public StepResult Step(StepBatch batch)
     {
         var start = Stopwatch.GetTimestamp();
-        var tokens = pipeline.IsIdle ? [] : Execute(batch);
+        var tokens = pipeline.IsIdle ? [] : ExecuteChecked(batch);
         return new StepResult(
             batch.Step, pipeline.Reports ? tokens : [], (long)Stopwatch.GetElapsedTime(start).TotalMicroseconds);
+    }
+
+    // What was computed after a collective that failed unseen is meaningless, and so is any error that came of it: the collective's
+    // own goes first.
+    private IReadOnlyList<SampledToken> ExecuteChecked(StepBatch batch)
+    {
+        try
+        {
+            var tokens = Execute(batch);
+            context.Collective.ThrowIfFailed();
+            return tokens;
+        }
+        catch (Exception e) when (e is not CollectiveException)
+        {
+            context.Collective.ThrowIfFailed();
+            throw;
+        }
     }
 
     private IReadOnlyList<SampledToken> Execute(StepBatch batch)

@@ -1,9 +1,8 @@
-using TensorParallel.Protocol.Parallel;
 using TensorParallel.Worker.Collectives;
 using TensorParallel.Worker.Devices;
 using TensorParallel.Worker.Execution;
 using TensorParallel.Worker.Modules;
-using TensorParallel.Worker.Ops.Cpu;
+using TensorParallel.Worker.Ops;
 
 namespace TensorParallel.Worker.Session;
 
@@ -17,11 +16,11 @@ internal sealed class RankModelLoader : IRankModelLoader
         var owned = new Stack<IDisposable>();
         try
         {
-            var device = Own(OpenDevice(load.Plan.Ranks[load.Rank].Device, load.Threads));
-            var ops = Own(new CpuOps(device));
+            var opening = new DeviceOpening(load.Plan.Ranks[load.Rank].Device, load.Threads);
+            var backend = Own(DeviceBackendCatalog.Open(opening));
+            var (device, ops, sampling) = backend;
             var collective = Own(Join(load, bootstrap, device));
-            var context = new RankContext(
-                load.Rank, load.Plan.WorldSize, device, ops, new CpuSamplingOps(), collective);
+            var context = new RankContext(load.Rank, load.Plan.WorldSize, device, ops, sampling, collective);
             var model = Own(WorkerModel.Load(
                 load.ModelFolder, load.Plan, context, told => progress(told.BytesDone, told.BytesTotal)));
             return new RankModel(model, device, owned);
@@ -39,12 +38,6 @@ internal sealed class RankModelLoader : IRankModelLoader
             return item;
         }
     }
-
-    private static CpuDevice OpenDevice(string name, int threads) =>
-        DeviceKinds.Of(name) == DeviceKinds.Cpu
-            ? new CpuDevice(name, threads)
-            : throw new PlanException(
-                $"This worker cannot open the device {name}: it was built for processors (cpu:N) only.");
 
     private static ICollective Join(RankLoad load, BootstrapExchange bootstrap, IDevice device)
     {

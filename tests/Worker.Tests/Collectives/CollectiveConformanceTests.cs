@@ -1,10 +1,9 @@
-using TensorParallel.Protocol.Checkpoints;
 using TensorParallel.Worker.Collectives;
 using Xunit;
 
 namespace TensorParallel.Worker.Tests.Collectives;
 
-/// <summary>What every backend of the catalog must do, with the ranks as threads.</summary>
+/// <summary>What every backend of the catalog for host memory must do, with the ranks as threads.</summary>
 public sealed class CollectiveConformanceTests
 {
     public static TheoryData<string, int> BackendsAndSizes()
@@ -23,92 +22,28 @@ public sealed class CollectiveConformanceTests
 
     [Theory]
     [MemberData(nameof(BackendsAndSizes))]
-    public void Random_mixed_calls_give_what_the_inputs_of_all_ranks_say(string backend, int size)
-    {
-        var hashes = RankThreads.Run(
-            backend,
-            size,
-            40_000,
-            (collective, device) => new CollectiveScript(collective, device, 100 + size, 10_000).Run(1000 / size));
-        Assert.Single(hashes.Distinct());
-    }
+    public void Random_mixed_calls_give_what_the_inputs_of_all_ranks_say(string backend, int size) => Cases(backend, size).RandomMixedCalls();
 
     [Theory]
     [MemberData(nameof(BackendsAndSizes))]
-    public void Tensors_larger_than_announced_go_in_chunks(string backend, int size)
-    {
-        var hashes = RankThreads.Run(
-            backend,
-            size,
-            512,
-            (collective, device) => new CollectiveScript(collective, device, 200 + size, 20_000).Run(20));
-        Assert.Single(hashes.Distinct());
-    }
+    public void Tensors_larger_than_announced_go_in_chunks(string backend, int size) => Cases(backend, size).TensorsLargerThanAnnounced();
 
     [Theory]
     [MemberData(nameof(BackendsAndSizes))]
-    public void Tensors_of_megabytes(string backend, int size)
-    {
-        var hashes = RankThreads.Run(
-            backend,
-            size,
-            4 << 20,
-            (collective, device) => new CollectiveScript(collective, device, 300 + size, 1 << 19).Run(3));
-        Assert.Single(hashes.Distinct());
-    }
+    public void Tensors_of_megabytes(string backend, int size) => Cases(backend, size).TensorsOfMegabytes();
 
     [Theory]
     [MemberData(nameof(BackendsAndSizes))]
-    public void Empty_tensors_are_fine(string backend, int size)
-    {
-        RankThreads.Run(backend, size, 0, (collective, device) =>
-        {
-            var empty = device.Tensor(DType.F32, 0, 7);
-            collective.AllReduceSum(empty);
-            collective.Broadcast(empty, size - 1);
-            collective.AllGatherColumns(device.Tensor(DType.F32, 3, 0), device.Tensor(DType.F32, 3, 0), new int[size]);
-            collective.Barrier();
-            return 0;
-        });
-    }
+    public void Empty_tensors_are_fine(string backend, int size) => Cases(backend, size).EmptyTensors();
 
     [Theory]
     [MemberData(nameof(BackendsAndSizes))]
-    public void A_barrier_lets_nobody_pass_before_the_last(string backend, int size)
-    {
-        var entered = new int[200];
-        RankThreads.Run(backend, size, 64, (collective, _) =>
-        {
-            for (var round = 0; round < entered.Length; round++)
-            {
-                Interlocked.Increment(ref entered[round]);
-                collective.Barrier();
-                Assert.Equal(size, Volatile.Read(ref entered[round]));
-            }
-
-            return 0;
-        });
-    }
+    public void A_barrier_lets_nobody_pass_before_the_last(string backend, int size) => Cases(backend, size).ABarrierLetsNobodyPassBeforeTheLast();
 
     [Theory]
     [MemberData(nameof(BackendsAndSizes))]
-    public void Wrong_arguments_are_refused_before_anybody_waits(string backend, int size)
-    {
-        RankThreads.Run(backend, size, 64, (collective, device) =>
-        {
-            var x = device.Tensor(DType.BF16, 2, 8);
-            var outside = x with { DType = DType.F32, Columns = 64, RowStride = 64 };
-            Assert.Equal((collective.Rank, size), (collective.Rank, collective.Size));
-            Assert.Throws<ArgumentException>(() => collective.AllReduceSum(x));
-            Assert.Throws<ArgumentException>(() => collective.AllReduceSum(outside));
-            Assert.Throws<ArgumentException>(() => collective.AllGatherColumns(x, x, new int[size]));
-            Assert.Throws<ArgumentException>(() => collective.AllGatherColumns(x, x, new int[size + 1]));
-            Assert.Throws<ArgumentException>(() => collective.Send(x, collective.Rank));
-            Assert.Throws<ArgumentException>(() => collective.Receive(x, size));
-            Assert.Throws<ArgumentOutOfRangeException>(() => collective.Broadcast(x, size));
-            return 0;
-        });
-    }
+    public void Wrong_arguments_are_refused_before_anybody_waits(string backend, int size) =>
+        Cases(backend, size).WrongArgumentsAreRefusedBeforeAnybodyWaits();
 
     [Fact]
     public void Every_backend_of_the_assembly_is_in_the_catalog()
@@ -124,8 +59,14 @@ public sealed class CollectiveConformanceTests
     public void An_unknown_backend_is_an_error_that_lists_the_known_ones()
     {
         var error = Assert.Throws<CollectiveException>(() => CollectiveCatalog.Create("pigeons"));
-        Assert.Equal("There is no collective backend \"pigeons\"; there are: shared-memory.", error.Message);
+        Assert.Equal("There is no collective backend \"pigeons\"; there are: shared-memory, nccl.", error.Message);
     }
+
+    private static CollectiveCases Cases(string backend, int size) => new(
+        (ranks, maxMessageBytes, body) => RankThreads.Run(
+            backend, ranks, maxMessageBytes, (collective, device) => body(collective, new DeviceTensors(device))),
+        size,
+        onHost: true);
 
     private static Comparer<Type> TypeNames { get; } = Comparer<Type>.Create((a, b) =>
         string.CompareOrdinal(a.FullName, b.FullName));

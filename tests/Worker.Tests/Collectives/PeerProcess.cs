@@ -88,7 +88,7 @@ internal sealed class PeerProcess : IDisposable
 
             var blob = Convert.FromBase64String(Console.ReadLine()!);
             using var collective = backend.Join(blob, rank, size, device, timeout);
-            var script = new CollectiveScript(collective, device, 7, 10_000);
+            var script = new CollectiveScript(collective, new DeviceTensors(device), 7, 10_000);
             if (killAt >= 0)
             {
                 script.Run(killAt);

@@ -1,3 +1,4 @@
+using TensorParallel.Protocol.Parallel;
 using TensorParallel.Worker.Collectives;
 using Xunit;
 
@@ -45,6 +46,6 @@ internal static class RankThreads
         return failures;
     }
 
-    /// <summary>Names of all backends, for theories.</summary>
-    public static IEnumerable<string> Backends => CollectiveCatalog.Backends.Keys;
+    /// <summary>Names of the backends that join devices in host memory, for theories.</summary>
+    public static IEnumerable<string> Backends => [DeviceKinds.CollectiveBackend(DeviceKinds.Cpu)];
 }

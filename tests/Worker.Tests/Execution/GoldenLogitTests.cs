@@ -22,54 +22,6 @@ public class GoldenLogitTests
 
     [Theory]
     [MemberData(nameof(Cases))]
-    public void LogitsAgreeWithTheReference(string family, int ranks, bool useDeviceMap, DType dtype)
-    {
-        var golden = new GoldenData(family);
-        var plan = GroupRun.Plan(golden.Folder, ranks, dtype, useDeviceMap);
-        Assert.Equal(useDeviceMap ? PlanMode.DeviceMap : PlanMode.TensorParallel, plan.Mode);
-
-        // All prompts in one step, then all sequences together, one given token each.
-        var script = new StepScript(plan.Limits);
-        script.Add([.. golden.Prompts.Select(
-            (prompt, slot) => script.Start(slot, prompt.Length, prompt, sample: false))]);
-        for (var step = 0; step < 31; step++)
-        {
-            script.Add([.. golden.Prompts.Select(
-                (_, slot) => script.Tokens(slot, [golden.Greedy(dtype, slot)[step]], sample: false))]);
-        }
-
-        var result = GroupRun.Run(golden.Folder, plan, script.Steps);
-        for (var slot = 0; slot < golden.Prompts.Count; slot++)
-        {
-            Compare(golden, dtype, slot, result.LogitsOf(slot));
-        }
-    }
-
-    private static void Compare(GoldenData golden, DType dtype, int slot, float[][] logits)
-    {
-        var tolerance = LogitAssert.Tolerance(dtype);
-        Assert.Equal(32, logits.Length);
-        LogitAssert.Close(golden.LastLogits(dtype, slot), logits[0], tolerance, $"prompt {slot}");
-        if (dtype == DType.F32)
-        {
-            var reference = golden.StepLogits(slot);
-            for (var step = 0; step < 32; step++)
-            {
-                LogitAssert.Close(reference[step], logits[step], tolerance, $"prompt {slot}, step {step}");
-            }
-
-            return;
-        }
-
-        // Of the bf16 run only the ids are recorded: the recorded one must be the best within the tolerance.
-        for (var step = 0; step < 32; step++)
-        {
-            var row = logits[step];
-            var best = row.Where((_, id) => id != 1).Max();
-            var recorded = row[golden.Greedy(dtype, slot)[step]];
-            Assert.True(
-                best - recorded <= tolerance * row.Max(MathF.Abs),
-                $"prompt {slot}, step {step}: the recorded id has the logit {recorded}, the best {best}");
-        }
-    }
+    public void LogitsAgreeWithTheReference(string family, int ranks, bool useDeviceMap, DType dtype) =>
+        GoldenLogits.Check(family, ranks, useDeviceMap, dtype, DeviceKinds.Cpu);
 }

@@ -4,33 +4,35 @@ using TensorParallel.Protocol.Checkpoints;
 using TensorParallel.Protocol.Generation;
 using TensorParallel.Protocol.Parallel;
 using TensorParallel.Worker.Collectives;
-using TensorParallel.Worker.Collectives.SharedMemory;
 using TensorParallel.Worker.Devices;
 using TensorParallel.Worker.Execution;
 using TensorParallel.Worker.Modules;
-using TensorParallel.Worker.Ops.Cpu;
+using TensorParallel.Worker.Ops;
 using TensorParallel.Worker.Tests.Collectives;
 
 namespace TensorParallel.Worker.Tests.Execution;
 
-/// <summary>Runs steps on all ranks of a plan, as threads of this process joined by shared memory.</summary>
+/// <summary>Runs steps on all ranks of a plan, as threads of this process with a device each.</summary>
 internal static class GroupRun
 {
     /// <summary>Small limits, so that buffers, blocks and slots are used to their ends.</summary>
     public static LimitsRequest Limits { get; } = new(
         MaxStepTokens: 80, MaxSequences: 5, MaxContextTokens: 128, KvBlockTokens: 8, KvBlocks: 70);
 
-    /// <summary>A plan for CPU ranks.</summary>
+    /// <summary>A plan for ranks on devices 0, 1 and so on of one kind.</summary>
     /// <param name="folder">Model folder.</param>
     /// <param name="ranks">Number of ranks.</param>
     /// <param name="dtype">Dtype of the run.</param>
     /// <param name="useDeviceMap">Layers in sequence instead of tensor parallel.</param>
     /// <param name="tpPlan">A custom plan as JSON.</param>
+    /// <param name="kind">Kind of the devices.</param>
     public static ExecutionPlan Plan(
-        string folder, int ranks, DType dtype, bool useDeviceMap = false, string tpPlan = TpPlan.Auto)
+        string folder, int ranks, DType dtype, bool useDeviceMap = false, string tpPlan = TpPlan.Auto,
+        string kind = DeviceKinds.Cpu)
     {
         var spec = ArchitectureCatalog.Describe(Checkpoint.Open(folder).Config);
-        var plan = Planner.Plan(new PlanRequest(spec, PlanDevice.Cpus(ranks), dtype)
+        var devices = Enumerable.Range(0, ranks).Select(rank => new PlanDevice($"{kind}:{rank}")).ToList();
+        var plan = Planner.Plan(new PlanRequest(spec, devices, dtype)
         {
             UseDeviceMap = useDeviceMap,
             TpPlan = tpPlan,
@@ -60,22 +62,26 @@ internal static class GroupRun
     /// <summary>
     /// Runs a body on every rank of a plan, each with a poisoned device of its own; rethrows what any of them throws.
     /// </summary>
-    public static void OnEachRank(ExecutionPlan plan, Action<RankContext, CpuDevice> body) =>
-        OnEachRank(plan.WorldSize, body);
+    public static void OnEachRank(ExecutionPlan plan, Action<RankContext, IDevice> body) =>
+        OnEachRank([.. plan.Ranks.Select(rank => rank.Device)], body);
 
-    /// <summary>The same for a number of ranks.</summary>
-    public static void OnEachRank(int size, Action<RankContext, CpuDevice> body)
+    /// <summary>The same for a number of CPU ranks.</summary>
+    public static void OnEachRank(int size, Action<RankContext, IDevice> body) =>
+        OnEachRank([.. PlanDevice.Cpus(size).Select(device => device.Name)], body);
+
+    private static void OnEachRank(string[] devices, Action<RankContext, IDevice> body)
     {
-        using var backend = new SharedMemoryBackend();
-        var blob = size > 1 ? backend.CreateBootstrap(size, 1 << 20) : [];
+        var (size, backendName) = (devices.Length, DeviceKinds.CollectiveBackend(devices[0]));
+        var rankZero = CollectiveCatalog.Create(backendName);
+        using var _ = rankZero as IDisposable;
+        var blob = rankZero.CreateBootstrap(size, 1 << 20);
         var failures = RankThreads.Each(size, rank =>
         {
-            using var device = new CpuDevice($"cpu:{rank}", threads: 1, poison: true);
-            using var ops = new CpuOps(device);
-            using var collective = size > 1
-                ? (rank == 0 ? backend : new SharedMemoryBackend()).Join(blob, rank, size, device, RankThreads.Timeout)
-                : new SingleRankCollective(device);
-            body(new RankContext(rank, size, device, ops, new CpuSamplingOps(), collective), device);
+            using var backend = DeviceBackendCatalog.Open(new DeviceOpening(devices[rank], Threads: 1, Poison: true));
+            var (device, ops, sampling) = backend;
+            using var collective = (rank == 0 ? rankZero : CollectiveCatalog.Create(backendName))
+                .Join(blob, rank, size, device, RankThreads.Timeout);
+            body(new RankContext(rank, size, device, ops, sampling, collective), device);
         });
         if (failures.OfType<Exception>().ToList() is { Count: > 0 } thrown)
         {

@@ -123,7 +123,7 @@ public class WorkerModelTests
             AssertFails<CheckpointException>(plan, context, device, file);
         });
 
-        void AssertFails<T>(ExecutionPlan broken, RankContext context, CpuDevice device, string says)
+        void AssertFails<T>(ExecutionPlan broken, RankContext context, IDevice device, string says)
             where T : Exception
         {
             var error = Assert.Throws<T>(() => WorkerModel.Load(folder.Path, broken, context));
@@ -149,6 +149,6 @@ public class WorkerModelTests
         });
     }
 
-    private static long Current(CpuDevice device, MemoryPurpose purpose) =>
+    private static long Current(IDevice device, MemoryPurpose purpose) =>
         device.MemoryUse().Single(use => use.Purpose == purpose).Current;
 }

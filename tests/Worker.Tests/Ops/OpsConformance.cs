@@ -31,6 +31,23 @@ public abstract partial class OpsConformance : IDisposable
     /// <summary>Source of all inputs of one test.</summary>
     protected Random Random { get; }
 
+    /// <summary>Dtype of the activations of every case: what <see cref="IDeviceOps.ActivationDType"/> may answer.</summary>
+    protected virtual DType Activation => DType.F32;
+
+    /// <summary>Elements between rows, and before the first: any number; a backend with fast paths for aligned rows says so.</summary>
+    protected virtual int NextPadding() => Random.Next(0, 9);
+
+    /// <summary>Dtype of keys and values for a case that asks for one; a backend with fast paths for one dtype says which.</summary>
+    protected virtual DType CacheDTypeFor(DType wanted) => wanted;
+
+    /// <summary>What rounding to the activation's dtype may add, relative to a value of size 1: half a unit in its last place.</summary>
+    private double Rounding => Activation switch
+    {
+        DType.BF16 => Math.ScaleB(1, -8),
+        DType.F16 => Math.ScaleB(1, -11),
+        _ => 0,
+    };
+
     private IDevice Device => (IDevice)_device;
 
     private IDeviceOps Ops => (IDeviceOps)_ops;
@@ -60,7 +77,7 @@ public abstract partial class OpsConformance : IDisposable
     private TestTensor Input(DType dtype, double[,] values, int? padding = null)
     {
         var tensor = new TestTensor(
-            Device, dtype, values.GetLength(0), values.GetLength(1), padding ?? Random.Next(0, 9), values);
+            Device, dtype, values.GetLength(0), values.GetLength(1), padding ?? NextPadding(), values);
         _inputs.Add(tensor);
         return tensor;
     }
@@ -77,16 +94,19 @@ public abstract partial class OpsConformance : IDisposable
         return Input(DType.I32, row);
     }
 
-    private TestTensor Output(int rows, int columns, DType dtype = DType.F32) =>
-        new(Device, dtype, rows, columns, Random.Next(0, 9), null);
+    private TestTensor Output(int rows, int columns, DType? dtype = null) =>
+        new(Device, dtype ?? Activation, rows, columns, NextPadding(), null);
 
     /// <summary>A tensor that an operation reads and writes.</summary>
     private TestTensor Target(int rows, int columns)
     {
-        var tensor = Input(DType.F32, rows, columns);
+        var tensor = Input(Activation, rows, columns);
         _inputs.Remove(tensor);
         return tensor;
     }
+
+    /// <summary>Room for one rounding of a value to the activation's dtype; f16 also has a smallest step of 2^-24.</summary>
+    private double Rounded(double value) => Rounding == 0 ? 0 : (Rounding * Math.Abs(value) * 1.01) + Math.ScaleB(1, -24);
 
     private void AssertInputsUntouched()
     {

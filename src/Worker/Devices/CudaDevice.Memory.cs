@@ -1,0 +1,132 @@
+using static TensorParallel.Worker.Native.CudaDriver;
+
+namespace TensorParallel.Worker.Devices;
+
+internal sealed unsafe partial class CudaDevice
+{
+    private readonly Lock _lock = new();
+    private readonly HashSet<CudaBuffer> _buffers = [];
+    private readonly long[] _currentBytes = new long[Enum.GetValues<MemoryPurpose>().Length];
+    private readonly long[] _peakBytes = new long[Enum.GetValues<MemoryPurpose>().Length];
+
+    /// <summary>Bytes of the GPU that nobody uses, other processes included.</summary>
+    public long FreeBytes
+    {
+        get
+        {
+            MakeCurrent();
+            nuint free, total;
+            Check(cuMemGetInfo(&free, &total));
+            return (long)free;
+        }
+    }
+
+    public DeviceBuffer Allocate(long bytes, MemoryPurpose purpose)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(bytes);
+        MakeCurrent();
+        ulong address;
+        var status = cuMemAlloc(&address, (nuint)Math.Max(1, bytes));
+        if (status == CUDA_ERROR_OUT_OF_MEMORY)
+        {
+            throw new DeviceMemoryException(
+                $"{Name} ({Model}) has too little memory: {bytes:N0} bytes wanted for {purpose}, {FreeBytes:N0} free; use more " +
+                "GPUs, a smaller context or a smaller dtype.");
+        }
+
+        Check(status, $"cuMemAlloc of {bytes:N0} bytes for {purpose} on {Name}");
+        var buffer = new CudaBuffer(this, address, bytes, purpose);
+        lock (_lock)
+        {
+            _buffers.Add(buffer);
+            _currentBytes[(int)purpose] += bytes;
+            _peakBytes[(int)purpose] = Math.Max(_peakBytes[(int)purpose], _currentBytes[(int)purpose]);
+        }
+
+        if (_poison && bytes > 0)
+        {
+            Check(cuMemsetD8Async(address, 0xFF, (nuint)bytes, Stream));
+        }
+
+        return buffer;
+    }
+
+    public void CopyToDevice(ReadOnlySpan<byte> source, DeviceBuffer target, long offset)
+    {
+        var address = Range(target, offset, source.Length);
+        MakeCurrent();
+        _staging.ToDevice(source, address);
+    }
+
+    public void CopyToHost(DeviceBuffer source, long offset, Span<byte> target)
+    {
+        var address = Range(source, offset, target.Length);
+        MakeCurrent();
+        _staging.ToHost(address, target);
+    }
+
+    /// <summary>Copies on the device, in order with everything else; the ranges may not overlap.</summary>
+    public void Copy(DeviceBuffer source, long sourceOffset, DeviceBuffer target, long targetOffset, long bytes)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(bytes);
+        var (from, to) = (Range(source, sourceOffset, bytes), Range(target, targetOffset, bytes));
+        MakeCurrent();
+        Check(cuMemcpyDtoDAsync(to, from, (nuint)bytes, Stream));
+    }
+
+    public void Clear(DeviceBuffer target, long offset, long bytes)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(bytes);
+        var address = Range(target, offset, bytes);
+        MakeCurrent();
+        if (bytes > 0)
+        {
+            Check(cuMemsetD8Async(address, 0, (nuint)bytes, Stream));
+        }
+    }
+
+    public IReadOnlyList<MemoryUse> MemoryUse()
+    {
+        lock (_lock)
+        {
+            return [.. Enum.GetValues<MemoryPurpose>().Select(p => new MemoryUse(p, _currentBytes[(int)p], _peakBytes[(int)p]))];
+        }
+    }
+
+    /// <summary>Takes a buffer off the books and makes the context current; called by the buffer when it is disposed.</summary>
+    internal void Forget(CudaBuffer buffer)
+    {
+        MakeCurrent();
+        lock (_lock)
+        {
+            _buffers.Remove(buffer);
+            _currentBytes[(int)buffer.Purpose] -= buffer.Bytes;
+        }
+    }
+
+    private void DisposeBuffers()
+    {
+        CudaBuffer[] owned;
+        lock (_lock)
+        {
+            owned = [.. _buffers];
+        }
+
+        foreach (var buffer in owned)
+        {
+            buffer.Dispose();
+        }
+    }
+
+    private ulong Range(DeviceBuffer buffer, long offset, long bytes)
+    {
+        if (buffer is not CudaBuffer own || own.Device != this)
+        {
+            throw new ArgumentException($"The buffer does not belong to {Name}.", nameof(buffer));
+        }
+
+        ArgumentOutOfRangeException.ThrowIfNegative(offset);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(offset, buffer.Bytes - bytes);
+        return (ulong)buffer.Address + (ulong)offset;
+    }
+}

@@ -1,0 +1,10 @@
+namespace TensorParallel.Worker.Devices;
+
+/// <summary>One variant of one kernel: an embedded source file, its entry point and the defines it is compiled with.</summary>
+/// <param name="File">Name of the embedded source, for example <c>gemv.cu</c>.</param>
+/// <param name="Entry">Name of the <c>extern "C"</c> function.</param>
+/// <param name="Defines">Space-separated, for example <c>T=bf16 HEAD_DIM=128</c>.</param>
+internal readonly record struct CudaKernel(string File, string Entry, string Defines)
+{
+    public override string ToString() => $"{Entry} [{Defines}]";
+}

@@ -1,0 +1,123 @@
+using System.Runtime.InteropServices;
+
+namespace TensorParallel.Worker.Ops.Cuda;
+
+/// <summary>The kernels' parameters: each struct has the layout of <c>Arguments</c> in the source named.</summary>
+internal static class CudaArguments
+{
+    /// <summary>embedding.cu.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    internal struct Embedding
+    {
+        internal nint Table;
+        internal nint Ids;
+        internal nint Output;
+        internal long TableStride;
+        internal long OutputStride;
+        internal int FirstRow;
+        internal int TableRows;
+        internal int Columns;
+        internal int Wide;
+    }
+
+    /// <summary>rms_norm.cu.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    internal struct RmsNorm
+    {
+        internal nint X;
+        internal nint Delta;
+        internal nint Weight;
+        internal nint Output;
+        internal long XStride;
+        internal long DeltaStride;
+        internal long OutputStride;
+        internal int Columns;
+        internal int Wide;
+        internal float Epsilon;
+    }
+
+    /// <summary>elementwise.cu.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    internal struct Elementwise
+    {
+        internal nint A;
+        internal nint B;
+        internal nint Output;
+        internal long AStride;
+        internal long BStride;
+        internal long OutputStride;
+        internal int Rows;
+        internal int Columns;
+        internal int Wide;
+        internal int Kind;
+    }
+
+    /// <summary>gemv.cu; gemv_any.cu has <c>wide</c> where this has rowsPerBlock.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    internal struct Gemv
+    {
+        internal nint X;
+        internal nint Weight;
+        internal nint Bias;
+        internal nint Output;
+        internal long XStride;
+        internal long WeightStride;
+        internal long OutputStride;
+        internal int Tokens;
+        internal int N;
+        internal int K;
+        internal int RowsPerBlockOrWide;
+        internal int BiasType;
+    }
+
+    /// <summary>rope.cu.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    internal struct Rope
+    {
+        internal nint Fused;
+        internal nint CosSin;
+        internal nint Positions;
+        internal nint RowSequences;
+        internal nint BlockTables;
+        internal nint Keys;
+        internal nint Values;
+        internal long FusedStride;
+        internal long CosSinStride;
+        internal long TableStride;
+        internal int QueryHeads;
+        internal int KvHeads;
+        internal int HeadDim;
+        internal int RotaryDim;
+        internal int BlockTokens;
+        internal int Wide;
+    }
+
+    /// <summary>attention.cuh.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    internal struct Attention
+    {
+        internal nint Query;
+        internal nint Output;
+        internal nint Keys;
+        internal nint Values;
+        internal nint Positions;
+        internal nint RowSequences;
+        internal nint QueryStarts;
+        internal nint BlockTables;
+        internal nint Partials;
+        internal nint Arrivals;
+        internal long QueryStride;
+        internal long OutputStride;
+        internal long TableStride;
+        internal int QueryStart;
+        internal int QueryHeads;
+        internal int KvStart;
+        internal int KvHeads;
+        internal int GroupSize;
+        internal int BlockTokens;
+        internal int Window;
+        internal int Splits;
+        internal float Scale;
+        internal float SoftCap;
+    }
+}

@@ -1,0 +1,91 @@
+using TensorParallel.Protocol.Checkpoints;
+using TensorParallel.Worker.Devices;
+
+namespace TensorParallel.Worker.Ops.Cuda;
+
+/// <summary>
+/// Every kernel and every variant that can be asked for: one method a source file. <see cref="All"/> is what the compile test
+/// compiles.
+/// </summary>
+internal static class CudaKernels
+{
+    /// <summary>Head sizes of <see cref="All"/>: the tuned ones and odd ones; any multiple of 8 up to 256 works.</summary>
+    private static readonly int[] s_headDims = [8, 24, 64, 72, 80, 96, 112, 128, 160, 192, 256];
+
+    /// <summary>Dtypes that tensor-core kernels take.</summary>
+    private static readonly DType[] s_halves = [DType.BF16, DType.F16];
+
+    public static CudaKernel Embedding(DType output, DType table) =>
+        new("embedding.cu", "embedding", $"T={CudaElement.Name(output)} W={CudaElement.Name(table)}");
+
+    public static CudaKernel RmsNorm(string entry, DType activation, DType weight) =>
+        new("rms_norm.cu", entry, $"T={CudaElement.Name(activation)} W={CudaElement.Name(weight)}");
+
+    public static CudaKernel Elementwise(string entry, DType activation) =>
+        new("elementwise.cu", entry, $"T={CudaElement.Name(activation)}");
+
+    /// <summary>Products of 1 to 16 rows; <paramref name="wideTile"/>: 32 weight rows a block instead of 16.</summary>
+    public static CudaKernel Gemv(DType input, DType output, bool wideTile, bool manyRows) => new(
+        "gemv.cu", "gemv",
+        $"T={CudaElement.Name(input)} OUT={CudaElement.Name(output)} MT={(wideTile ? 2 : 1)} NT={(manyRows ? 2 : 1)}");
+
+    public static CudaKernel GemvAny(DType input, DType weight, DType output) => new(
+        "gemv_any.cu", "gemv_any",
+        $"T={CudaElement.Name(input)} W={CudaElement.Name(weight)} OUT={CudaElement.Name(output)}");
+
+    public static CudaKernel RopeAndWriteKv(DType activation, DType cache) =>
+        new("rope.cu", "rope_and_write_kv", $"T={CudaElement.Name(activation)} KV={CudaElement.Name(cache)}");
+
+    public static CudaKernel AttentionDecode(DType dtype, int headDim, DecodeShape shape) => new(
+        "attention_decode.cu", "attention_decode",
+        $"T={CudaElement.Name(dtype)} KV={CudaElement.Name(dtype)} HEAD_DIM={headDim} WARPS={shape.Warps} STAGES={shape.Stages}");
+
+    public static CudaKernel AttentionPrefill(DType dtype, int headDim) => new(
+        "attention_prefill.cu", "attention_prefill",
+        $"T={CudaElement.Name(dtype)} KV={CudaElement.Name(dtype)} HEAD_DIM={headDim} TOKENS={PrefillTokens(headDim)}");
+
+    public static CudaKernel AttentionAny(DType activation, DType cache, int headDim) => new(
+        "attention_any.cu", "attention_any",
+        $"T={CudaElement.Name(activation)} KV={CudaElement.Name(cache)} HEAD_DIM={headDim}");
+
+    /// <summary>Tokens of a key tile: fewer for large heads, whose outputs fill the registers.</summary>
+    public static int PrefillTokens(int headDim) => headDim > 128 ? 32 : 64;
+
+    /// <summary>All variants for a device with this much shared memory a block.</summary>
+    public static IEnumerable<CudaKernel> All(int sharedMemoryBytes)
+    {
+        foreach (var t in CudaElement.All)
+        {
+            foreach (var entry in (string[])["add", "gated_activation", "gather_rows", "add_bias"])
+            {
+                yield return Elementwise(entry, t);
+            }
+
+            foreach (var w in CudaElement.All)
+            {
+                yield return Embedding(t, w);
+                yield return RmsNorm("rms_norm", t, w);
+                yield return RopeAndWriteKv(t, w);
+                yield return GemvAny(t, w, t);
+                yield return GemvAny(t, w, DType.F32);
+                yield return AttentionAny(t, w, 6);
+                yield return AttentionAny(t, w, 256);
+            }
+        }
+
+        foreach (var t in s_halves)
+        {
+            foreach (var (wide, many) in ((bool, bool)[])[(false, false), (false, true), (true, false), (true, true)])
+            {
+                yield return Gemv(t, t, wide, many);
+                yield return Gemv(t, DType.F32, wide, many);
+            }
+
+            foreach (var headDim in s_headDims)
+            {
+                yield return AttentionDecode(t, headDim, DecodeShape.For(headDim, sharedMemoryBytes));
+                yield return AttentionPrefill(t, headDim);
+            }
+        }
+    }
+}

@@ -1,0 +1,191 @@
+using TensorParallel.Protocol.Checkpoints;
+using TensorParallel.Worker.Devices;
+
+namespace TensorParallel.Worker.Ops.Cuda;
+
+internal sealed partial class CudaOps
+{
+    private const int MaxHeadDim = 256;
+    private const int PrefillRows = 128;
+    private const int PrefillThreads = 256;
+    private const int PlainAttentionThreads = 128;
+
+    // Blocks that decode attention aims at: a few for each multiprocessor, so that uneven parts even out.
+    private int DecodeBlocks => 4 * _device.Multiprocessors;
+
+    public void RopeAndWriteKv(Tensor fused, HeadLayout heads, Tensor cosSin, StepRows rows, KvLayerView cache)
+    {
+        CheckStep(fused, heads, rows, cache);
+        CudaOperand.Check(_device, cosSin, DType.F32, cosSin.Rows, cosSin.Columns);
+        if (cosSin.Columns % 2 != 0 || cosSin.Columns > heads.HeadDim)
+        {
+            throw new ArgumentException(
+                $"cosSin must have an even number of columns up to {heads.HeadDim}, but has {cosSin.Columns}.", nameof(cosSin));
+        }
+
+        if (rows.Tokens == 0)
+        {
+            return;
+        }
+
+        var wide = heads.HeadDim % 8 == 0 && cosSin.Columns % 16 == 0 && IsWideRow(fused) && IsWideRow(cosSin)
+            && IsWideRow(cache.Keys) && IsWideRow(cache.Values);
+        var arguments = new CudaArguments.Rope
+        {
+            Fused = fused.Address,
+            CosSin = cosSin.Address,
+            Positions = rows.Positions.Address,
+            RowSequences = rows.RowSequences.Address,
+            BlockTables = rows.BlockTables.Address,
+            Keys = cache.Keys.Address,
+            Values = cache.Values.Address,
+            FusedStride = fused.RowStride,
+            CosSinStride = cosSin.RowStride,
+            TableStride = rows.BlockTables.RowStride,
+            QueryHeads = heads.QueryHeads,
+            KvHeads = heads.KeyValueHeads,
+            HeadDim = heads.HeadDim,
+            RotaryDim = cosSin.Columns,
+            BlockTokens = cache.BlockTokens,
+            Wide = wide ? 1 : 0,
+        };
+        var items = heads.FusedColumns / (wide ? 8 : 1);
+        var kernel = _device.Modules.Get(CudaKernels.RopeAndWriteKv(fused.DType, cache.Keys.DType));
+        _device.Launch(kernel, new CudaGrid(rows.Tokens, CeilDiv(items, RowThreads), 1, RowThreads), arguments);
+    }
+
+    public void Attention(
+        Tensor fused, HeadLayout heads, AttentionOptions options, StepRows rows, KvLayerView cache, Tensor output)
+    {
+        CheckStep(fused, heads, rows, cache);
+        CudaOperand.Check(_device, output, fused.DType, rows.Tokens, heads.QueryHeads * heads.HeadDim);
+        if (options.SlidingWindow < 1 || options.LogitSoftCap <= 0)
+        {
+            throw new ArgumentException($"{options} is impossible: window and soft cap must be positive.", nameof(options));
+        }
+
+        if (heads.HeadDim > MaxHeadDim)
+        {
+            throw new ArgumentException($"Heads of {heads.HeadDim} are larger than {MaxHeadDim}.", nameof(heads));
+        }
+
+        if (rows.Tokens == 0)
+        {
+            return;
+        }
+
+        var arguments = AttentionArguments(fused, heads, options, rows, cache, output);
+        var tensorCores = fused.DType != DType.F32 && fused.DType == cache.Keys.DType && heads.HeadDim % 8 == 0
+            && IsWideRow(fused) && IsWideRow(output) && IsWideRow(cache.Keys) && IsWideRow(cache.Values);
+        if (!tensorCores)
+        {
+            var plain = _device.Modules.Get(CudaKernels.AttentionAny(fused.DType, cache.Keys.DType, heads.HeadDim));
+            _device.Launch(plain, new CudaGrid(rows.Tokens, heads.QueryHeads, 1, PlainAttentionThreads), arguments);
+            return;
+        }
+
+        if (rows.MaxQueryRows > 1)
+        {
+            LaunchPrefill(fused.DType, heads, rows, arguments);
+        }
+
+        // Sequences of one row and sequences of more go to different kernels; each kernel passes over the others'.
+        if (rows.MaxQueryRows == 1 || rows.Sequences > 1)
+        {
+            LaunchDecode(fused.DType, heads, rows, arguments);
+        }
+    }
+
+    // Row starts at multiples of 16 bytes; the row's length does not matter.
+    private static bool IsWideRow(Tensor tensor) =>
+        tensor.Address % 16 == 0 && (long)tensor.RowStride * tensor.DType.SizeInBytes() % 16 == 0;
+
+    private void LaunchPrefill(DType dtype, HeadLayout heads, StepRows rows, in CudaArguments.Attention arguments)
+    {
+        var row = ((heads.HeadDim + 15) / 16 * 16) + 8;
+        var shared = 4 * CudaKernels.PrefillTokens(heads.HeadDim) * row * 2;
+        var pairs = (long)rows.MaxQueryRows * Math.Min(heads.GroupSize, heads.QueryHeads);
+        var tiles = checked((int)((pairs + PrefillRows - 1) / PrefillRows));
+        var function = _device.Modules.Get(CudaKernels.AttentionPrefill(dtype, heads.HeadDim), shared);
+        _device.Launch(function, new CudaGrid(tiles, heads.KeyValueHeads, rows.Sequences, PrefillThreads, shared), arguments);
+    }
+
+    private void LaunchDecode(DType dtype, HeadLayout heads, StepRows rows, CudaArguments.Attention arguments)
+    {
+        var shape = DecodeShape.For(heads.HeadDim, _device.SharedMemoryBytes);
+        var groups = heads.KeyValueHeads * CeilDiv(Math.Min(heads.GroupSize, heads.QueryHeads), 16);
+        arguments.Splits = Splits(rows.MaxContext, (long)groups * rows.Sequences, shape);
+        var shared = shape.SharedBytes(heads.HeadDim);
+        var function = _device.Modules.Get(CudaKernels.AttentionDecode(dtype, heads.HeadDim, shape), shared);
+        var grid = new CudaGrid(arguments.Splits, groups, rows.Sequences, shape.Warps * 32, shared);
+        _device.Launch(function, grid, arguments);
+    }
+
+    /// <summary>
+    /// Parts of a context: enough to fill the device, no part shorter than one tile for each warp. 8 KV heads, one sequence of
+    /// 8,192 tokens, 132 multiprocessors: 528 / 8 = 66 parts of 128 tokens.
+    /// </summary>
+    private int Splits(int maxContext, long blocksOfOnePart, DecodeShape shape)
+    {
+        var shortest = shape.Warps * DecodeShape.Tokens;
+        var fill = Math.Max(1, DecodeBlocks / blocksOfOnePart);
+        return (int)Math.Min(Math.Min(fill, CeilDiv(maxContext, shortest)), DecodeShape.MaxSplits);
+    }
+
+    private CudaArguments.Attention AttentionArguments(
+        Tensor fused, HeadLayout heads, AttentionOptions options, StepRows rows, KvLayerView cache, Tensor output) => new()
+        {
+            Query = fused.Address,
+            Output = output.Address,
+            Keys = cache.Keys.Address,
+            Values = cache.Values.Address,
+            Positions = rows.Positions.Address,
+            RowSequences = rows.RowSequences.Address,
+            QueryStarts = rows.QueryStarts.Address,
+            BlockTables = rows.BlockTables.Address,
+            Partials = _partials.Address,
+            Arrivals = _arrivals.Address,
+            QueryStride = fused.RowStride,
+            OutputStride = output.RowStride,
+            TableStride = rows.BlockTables.RowStride,
+            QueryStart = heads.QueryStart,
+            QueryHeads = heads.QueryHeads,
+            KvStart = heads.KeyValueStart,
+            KvHeads = heads.KeyValueHeads,
+            GroupSize = heads.GroupSize,
+            BlockTokens = cache.BlockTokens,
+            Window = options.SlidingWindow ?? 0,
+            Scale = options.Scale,
+            SoftCap = options.LogitSoftCap ?? 0,
+        };
+
+    private void CheckStep(Tensor fused, HeadLayout heads, StepRows rows, KvLayerView cache)
+    {
+        if (heads.QueryHeads < 1 || heads.KeyValueHeads < 1 || heads.GroupSize < 1 || heads.HeadDim < 2
+            || heads.HeadDim % 2 != 0 || heads.QueryStart < 0 || heads.KeyValueStart < 0
+            || heads.KeyValueHeadOf(0) < 0 || heads.KeyValueHeadOf(heads.QueryHeads - 1) >= heads.KeyValueHeads)
+        {
+            throw new ArgumentException($"{heads} is impossible: each query head needs its KV head on this rank.", nameof(heads));
+        }
+
+        CudaOperand.CheckFloat(_device, fused, rows.Tokens, heads.FusedColumns);
+        CudaOperand.Check(_device, rows.Positions, DType.I32, 1, rows.Tokens);
+        CudaOperand.Check(_device, rows.RowSequences, DType.I32, 1, rows.Tokens);
+        CudaOperand.Check(_device, rows.QueryStarts, DType.I32, 1, rows.Sequences + 1);
+        CudaOperand.Check(_device, rows.BlockTables, DType.I32, rows.Sequences, rows.BlockTables.Columns);
+        if (cache.Heads != heads.KeyValueHeads || cache.HeadDim != heads.HeadDim || cache.BlockTokens < 1)
+        {
+            throw new ArgumentException(
+                $"The cache has {cache.Heads} heads of {cache.HeadDim}, the layer {heads.KeyValueHeads} of {heads.HeadDim}.",
+                nameof(cache));
+        }
+
+        CudaOperand.CheckFloat(_device, cache.Keys, cache.Keys.Rows, cache.HeadDim);
+        CudaOperand.Check(_device, cache.Values, cache.Keys.DType, cache.Keys.Rows, cache.HeadDim);
+        if (cache.Keys.RowStride != cache.HeadDim || cache.Values.RowStride != cache.HeadDim
+            || cache.Keys.Rows % (cache.Heads * cache.BlockTokens) != 0)
+        {
+            throw new ArgumentException("Keys and values must be dense and hold whole blocks.", nameof(cache));
+        }
+    }
+}

@@ -1,0 +1,50 @@
+using TensorParallel.Protocol.Checkpoints;
+using TensorParallel.Worker.Devices;
+
+namespace TensorParallel.Worker.Ops.Cuda;
+
+/// <summary>
+/// The operations on an NVIDIA GPU: launches on the device's stream that neither wait nor allocate, so that a step can be captured
+/// once its kernels are loaded. Activations have the model's dtype; sums are f32. A token's row may differ in its last bits
+/// with the number of rows beside it (other kernels serve 1-16 rows than more), but a step repeats exactly.
+/// <para>
+/// Kernels may start before their predecessor has ended and read weights then: the weight of a product may not be written by the
+/// launch just before it.
+/// </para>
+/// </summary>
+internal sealed partial class CudaOps : IDeviceOps
+{
+    private const int RowThreads = 256;
+
+    private readonly CudaDevice _device;
+    private readonly MatrixProducts? _products;
+    private readonly DeviceBuffer _partials;
+    private readonly DeviceBuffer _arrivals;
+
+    /// <summary>Operations on <paramref name="device"/>, which stays the caller's. Allocates the scratch of all operations.</summary>
+    public CudaOps(CudaDevice device)
+    {
+        _device = device;
+        _products = Native.CublasLt.UnavailableReason is null ? new MatrixProducts(device) : null;
+        _partials = device.Allocate(
+            (long)DecodeBlocks * 16 * (MaxHeadDim + 2) * sizeof(float), MemoryPurpose.Workspace);
+        _arrivals = device.Allocate((long)DecodeBlocks * sizeof(uint), MemoryPurpose.Workspace);
+        device.Clear(_arrivals, 0, _arrivals.Bytes);
+    }
+
+    public IDevice Device => _device;
+
+    public DType ActivationDType(DType modelDType) => CudaElement.All.Contains(modelDType)
+        ? modelDType
+        : throw new ArgumentException($"No kernel computes with {modelDType}.", nameof(modelDType));
+
+    /// <summary>Returns the scratch memory.</summary>
+    public void Dispose()
+    {
+        _products?.Dispose();
+        _partials.Dispose();
+        _arrivals.Dispose();
+    }
+
+    private static int CeilDiv(int value, int divisor) => (value + divisor - 1) / divisor;
+}

@@ -1,0 +1,222 @@
+// Attention of sequences that have one row in this step, their context split over blocks (flash decoding).
+//
+// Grid: (splits, kvHeads * ceil(groupSize / 16), sequences). A block serves up to 16 query heads that share a KV head, as the
+// 16 rows of the tensor-core tiles, over one part of the context; its warps take 16 tokens at a time, each through a ring
+// of its own in shared memory, and join at the end. With more than one part, each block leaves maximum, sum and output
+// (unnormalised, f32) in `partials`; the block that arrives last joins the parts in their order, so results repeat exactly.
+// Defines besides attention.cuh's: WARPS and STAGES, as many as the device's shared memory takes (4 and 3 where it can).
+// How many parts have work follows from the position on the device: a captured launch serves any context up to its capture's.
+#include "attention.cuh"
+
+#define THREADS (WARPS * 32)
+#define TOKENS 16
+#define TILE_BYTES (TOKENS * ROW * 2)
+#define MAX_SPLITS 128
+#define PARTIAL (HEAD_DIM + 2)
+
+// Joins per-warp or per-block results: weight of part i is exp2(maximum_i - greatest maximum).
+DEVICE float weight_of(float maximum, float greatest) { return maximum == NEGATIVE_INFINITY ? 0.0f : fast_exp2(maximum - greatest); }
+
+DEVICE float read_through(const float* p)
+{
+    float v;
+    asm volatile("ld.global.cg.f32 %0, [%1];" : "=f"(v) : "l"(p) : "memory");
+    return v;
+}
+
+DEVICE void join_parts(const Arguments& args, const float* partials, T* output, int firstHead, int heads, int active, float* weights)
+{
+    // weights[head][part], then 1 / total in place of a division per element.
+    for (int head = threadIdx.x; head < heads; head += THREADS)
+    {
+        float greatest = NEGATIVE_INFINITY, total = 0;
+        for (int i = 0; i < active; i++)
+        {
+            const float m = read_through(partials + (i64)(i * 16 + head) * PARTIAL + HEAD_DIM);
+            weights[head * MAX_SPLITS + i] = m;
+            greatest = fmaxf(greatest, m);
+        }
+        for (int i = 0; i < active; i++)
+        {
+            const float w = weight_of(weights[head * MAX_SPLITS + i], greatest);
+            weights[head * MAX_SPLITS + i] = w;
+            total += w * read_through(partials + (i64)(i * 16 + head) * PARTIAL + HEAD_DIM + 1);
+        }
+        for (int i = 0; i < active; i++) { weights[head * MAX_SPLITS + i] /= total; }
+    }
+    __syncthreads();
+    for (int e = threadIdx.x; e < heads * HEAD_DIM; e += THREADS)
+    {
+        const int head = e / HEAD_DIM, d = e % HEAD_DIM;
+        float sum = 0;
+        for (int i = 0; i < active; i++)
+        {
+            sum += weights[head * MAX_SPLITS + i] * read_through(partials + (i64)(i * 16 + head) * PARTIAL + d);
+        }
+        output[(firstHead + head) * HEAD_DIM + d] = from_f32<T>(sum);
+    }
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS) attention_decode(const Arguments args)
+{
+    extern __shared__ uint4 memory[];
+    pdl_launch();
+    pdl_wait();
+    const int sequence = blockIdx.z, row = args.queryStarts[sequence];
+    if (args.queryStarts[sequence + 1] - row != 1) { return; }
+    const int kvHead = blockIdx.y % args.kvHeads, sixteen = blockIdx.y / args.kvHeads;
+    int firstHead, heads;
+    query_heads(args, kvHead, firstHead, heads);
+    firstHead += sixteen * 16;
+    heads = min(heads - sixteen * 16, 16);
+    if (heads <= 0) { return; }
+
+    const int end = args.positions[row] + 1;
+    const int begin = args.window > 0 ? max(end - args.window, 0) : 0;
+    const int even = (end - begin + args.splits - 1) / args.splits;
+    const int part = (even + WARPS * TOKENS - 1) / (WARPS * TOKENS) * (WARPS * TOKENS);
+    const int active = (end - begin + part - 1) / part;
+    if ((int)blockIdx.x >= active) { return; }
+    const int from = begin + blockIdx.x * part, to = min(from + part, end);
+    const int* table = args.blockTables + sequence * args.tableStride;
+
+    const int lane = threadIdx.x & 31, warp = threadIdx.x >> 5, g = lane >> 2, q = lane & 3;
+    T* ring = (T*)memory + warp * STAGES * 2 * TOKENS * ROW;
+    if (PADDED_DIM > HEAD_DIM)
+    {
+        for (int i = lane; i < STAGES * 2 * TOKENS; i += 32) { *(uint4*)(ring + i * ROW + HEAD_DIM) = make_uint4(0, 0, 0, 0); }
+    }
+    const u32 ringAddress = shared_address(ring);
+    const int first = from + warp * TOKENS;
+    const int tiles = first < to ? (to - first + WARPS * TOKENS - 1) / (WARPS * TOKENS) : 0;
+    auto issue = [&](int tile)
+    {
+        if (tile < tiles)
+        {
+            const int start = first + tile * WARPS * TOKENS;
+            // Lanes 0-15 look up one token's row each; tokens past the end are zeros (their scores are masked, their values
+            // are multiplied by 0 and must not be NaN).
+            const int mine = min(start + (lane & 15), to - 1);
+            const i64 offset = cache_row(args, table, kvHead, mine);
+            const u32 target = ringAddress + (tile % STAGES) * 2 * TILE_BYTES;
+#pragma unroll 4
+            for (int i = lane; i < (TOKENS * PARTS + 31) / 32 * 32; i += 32)
+            {
+                const int token = i / PARTS, piece = i % PARTS;
+                const i64 source = __shfl_sync(FULL_WARP, offset, token & (TOKENS - 1)) + piece * 8;
+                if (token >= TOKENS) { continue; } // half a warp is left over where PARTS is odd
+                const int bytes = start + token < to ? 16 : 0;
+                copy_async(target + token * (ROW * 2) + piece * 16, args.keys + source, bytes);
+                copy_async(target + TILE_BYTES + token * (ROW * 2) + piece * 16, args.values + source, bytes);
+            }
+        }
+        copy_commit();
+    };
+
+#pragma unroll
+    for (int i = 0; i < STAGES - 1; i++) { issue(i); }
+
+    u32 query[STEPS][4];
+    const T* queryRow = args.query + row * args.queryStride;
+    const T* rows[2] = {
+        g < heads ? queryRow + (firstHead + g) * HEAD_DIM : nullptr,
+        g + 8 < heads ? queryRow + (firstHead + g + 8) * HEAD_DIM : nullptr };
+    load_query(query, rows);
+
+    float output[PADDED_DIM / 8][4] = {};
+    float maximum[2] = { NEGATIVE_INFINITY, NEGATIVE_INFINITY }, sum[2] = {};
+    for (int tile = 0; tile < tiles; tile++)
+    {
+        copy_wait<STAGES - 2>();
+        __syncwarp(); // every lane's copies of this tile are there, and every lane is done with the tile before
+        issue(tile + STAGES - 1);
+        const u32 keys = ringAddress + (tile % STAGES) * 2 * TILE_BYTES;
+        float scores[TOKENS / 8][4];
+        query_key<TOKENS / 8>(scores, query, keys);
+        const int start = first + tile * WARPS * TOKENS;
+#pragma unroll
+        for (int n = 0; n < TOKENS / 8; n++)
+        {
+#pragma unroll
+            for (int c = 0; c < 4; c++)
+            {
+                const bool seen = start + n * 8 + q * 2 + (c & 1) < to;
+                scores[n][c] = seen ? scaled(args, scores[n][c]) : NEGATIVE_INFINITY;
+            }
+        }
+        soften<TOKENS / 8>(scores, maximum, sum, output);
+        weigh_values<TOKENS / 8>(output, scores, keys + TILE_BYTES);
+    }
+    copy_wait<0>();
+    __syncthreads(); // the rings become the place where warps join
+
+    float* joint = (float*)memory;                       // [warp][16][PADDED_DIM + 2]
+    const int jointRow = PADDED_DIM + 2;
+#pragma unroll
+    for (int r = 0; r < 2; r++)
+    {
+        float* target = joint + (warp * 16 + g + r * 8) * jointRow;
+        const float total = quad_sum(sum[r]);
+#pragma unroll
+        for (int d = 0; d < PADDED_DIM / 8; d++)
+        {
+            target[d * 8 + q * 2] = output[d][2 * r];
+            target[d * 8 + q * 2 + 1] = output[d][2 * r + 1];
+        }
+        if (q == 0)
+        {
+            target[PADDED_DIM] = maximum[r];
+            target[PADDED_DIM + 1] = total;
+        }
+    }
+    __syncthreads();
+
+    T* outputRow = args.output + row * args.outputStride;
+    const i64 group = (i64)blockIdx.z * gridDim.y + blockIdx.y;
+    float* partials = args.partials + group * args.splits * 16 * PARTIAL;
+    for (int e = threadIdx.x; e < heads * HEAD_DIM; e += THREADS)
+    {
+        const int head = e / HEAD_DIM, d = e % HEAD_DIM;
+        float greatest = NEGATIVE_INFINITY, total = 0, value = 0;
+#pragma unroll
+        for (int w = 0; w < WARPS; w++) { greatest = fmaxf(greatest, joint[(w * 16 + head) * jointRow + PADDED_DIM]); }
+#pragma unroll
+        for (int w = 0; w < WARPS; w++)
+        {
+            const float* source = joint + (w * 16 + head) * jointRow;
+            const float factor = weight_of(source[PADDED_DIM], greatest);
+            total += factor * source[PADDED_DIM + 1];
+            value += factor * source[d];
+        }
+        if (active == 1)
+        {
+            outputRow[(firstHead + head) * HEAD_DIM + d] = from_f32<T>(value / total);
+        }
+        else
+        {
+            float* target = partials + (i64)(blockIdx.x * 16 + head) * PARTIAL;
+            target[d] = value;
+            if (d == 0)
+            {
+                target[HEAD_DIM] = greatest;
+                target[HEAD_DIM + 1] = total;
+            }
+        }
+    }
+    if (active == 1) { return; }
+
+    __shared__ bool last;
+    __threadfence();
+    __syncthreads();
+    if (threadIdx.x == 0)
+    {
+        last = atomicAdd(args.arrivals + group, 1u) == (u32)(active - 1);
+        if (last) { args.arrivals[group] = 0; }
+    }
+    __syncthreads();
+    if (last)
+    {
+        __threadfence();
+        join_parts(args, partials, outputRow, firstHead, heads, active, joint);
+    }
+}

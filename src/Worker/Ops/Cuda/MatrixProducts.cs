@@ -1,0 +1,148 @@
+using TensorParallel.Protocol.Checkpoints;
+using TensorParallel.Worker.Devices;
+using static TensorParallel.Worker.Native.CublasLt;
+
+namespace TensorParallel.Worker.Ops.Cuda;
+
+/// <summary>
+/// Products of many rows by cuBLASLt: output = x · weightᵀ with f32 sums. A plan (descriptors and the algorithm that the library's
+/// heuristic ranks first) is made at a shape's first use and kept.
+/// </summary>
+internal sealed unsafe class MatrixProducts : IDisposable
+{
+    private const long WorkspaceBytes = 32 << 20;
+
+    private readonly CudaDevice _device;
+    private readonly DeviceBuffer _workspace;
+    private readonly Dictionary<Shape, Plan?> _plans = [];
+    private readonly nint _handle;
+
+    public MatrixProducts(CudaDevice device)
+    {
+        _device = device;
+        device.MakeCurrent();
+        nint handle;
+        Check(cublasLtCreate(&handle));
+        _handle = handle;
+        _workspace = device.Allocate(WorkspaceBytes, MemoryPurpose.Workspace);
+    }
+
+    /// <summary>
+    /// x: [T, K]; weight: [N, K] of the same dtype; output: [T, N] of that dtype or F32. False, and nothing done, if the library
+    /// knows no algorithm (rows at odd addresses).
+    /// </summary>
+    public bool TryMultiply(Tensor x, Tensor weight, Tensor output)
+    {
+        var shape = new Shape(
+            x.DType, output.DType, x.Rows, weight.Rows, x.Columns, x.RowStride, weight.RowStride, output.RowStride,
+            Alignment(weight), Alignment(x), Alignment(output));
+        _device.MakeCurrent();
+        if (!_plans.TryGetValue(shape, out var plan))
+        {
+            _plans[shape] = plan = MakePlan(shape);
+        }
+
+        if (plan is null)
+        {
+            return false;
+        }
+
+        // Column-major, a row-major [T, N] is an [N, T]: outputᵀ = (weightᵀ)ᵀ · xᵀ, so the weight is the transposed operand.
+        var (one, zero) = (1f, 0f);
+        var algorithm = plan.Algorithm;
+        var status = cublasLtMatmul(
+            _handle, plan.Operation, &one, (void*)weight.Address, plan.Weight, (void*)x.Address, plan.X, &zero,
+            (void*)output.Address, plan.Output, (void*)output.Address, plan.Output, &algorithm, (void*)_workspace.Address,
+            (nuint)WorkspaceBytes, _device.Stream);
+        Check(status, $"cublasLtMatmul of {shape}");
+        return true;
+    }
+
+    public void Dispose()
+    {
+        _device.MakeCurrent();
+        foreach (var plan in _plans.Values)
+        {
+            if (plan is not null)
+            {
+                Destroy(plan);
+            }
+        }
+
+        Check(cublasLtDestroy(_handle));
+        _workspace.Dispose();
+    }
+
+    private static int TypeOf(DType dtype) => dtype switch
+    {
+        DType.F32 => CUDA_R_32F,
+        DType.F16 => CUDA_R_16F,
+        DType.BF16 => CUDA_R_16BF,
+        _ => throw new ArgumentException($"cuBLASLt is not used for {dtype}.", nameof(dtype)),
+    };
+
+    // The library assumes 256 bytes unless told; column views start anywhere.
+    private static uint Alignment(Tensor tensor) => (uint)Math.Min(256, tensor.Address & -tensor.Address);
+
+    private static void SetAlignment(nint preference, int attribute, uint bytes) =>
+        Check(cublasLtMatmulPreferenceSetAttribute(preference, attribute, &bytes, sizeof(uint)));
+
+    private static void Destroy(Plan plan)
+    {
+        Check(cublasLtMatmulDescDestroy(plan.Operation));
+        Check(cublasLtMatrixLayoutDestroy(plan.Weight));
+        Check(cublasLtMatrixLayoutDestroy(plan.X));
+        Check(cublasLtMatrixLayoutDestroy(plan.Output));
+    }
+
+    private Plan? MakePlan(Shape shape)
+    {
+        nint operation, weight, x, output, preference;
+        Check(cublasLtMatmulDescCreate(&operation, CUBLAS_COMPUTE_32F, CUDA_R_32F));
+        var transpose = CUBLAS_OP_T;
+        Check(cublasLtMatmulDescSetAttribute(operation, CUBLASLT_MATMUL_DESC_TRANSA, &transpose, sizeof(int)));
+        var (input, result) = (TypeOf(shape.Input), TypeOf(shape.Output));
+        Check(cublasLtMatrixLayoutCreate(&weight, input, (ulong)shape.K, (ulong)shape.N, shape.WeightStride));
+        Check(cublasLtMatrixLayoutCreate(&x, input, (ulong)shape.K, (ulong)shape.T, shape.XStride));
+        Check(cublasLtMatrixLayoutCreate(&output, result, (ulong)shape.N, (ulong)shape.T, shape.OutputStride));
+        Check(cublasLtMatmulPreferenceCreate(&preference));
+        try
+        {
+            var workspace = (ulong)WorkspaceBytes;
+            Check(
+                cublasLtMatmulPreferenceSetAttribute(
+                    preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &workspace, sizeof(ulong)));
+            SetAlignment(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, shape.WeightAlignment);
+            SetAlignment(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, shape.XAlignment);
+            SetAlignment(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, shape.OutputAlignment);
+            SetAlignment(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, shape.OutputAlignment);
+            cublasLtMatmulHeuristicResult_t best;
+            int found;
+            var status = cublasLtMatmulAlgoGetHeuristic(
+                _handle, operation, weight, x, output, output, preference, 1, &best, &found);
+            var plan = new Plan(operation, weight, x, output, best.algo);
+            if (status == CUBLAS_STATUS_SUCCESS && found > 0)
+            {
+                return plan;
+            }
+
+            Destroy(plan);
+            if (status != CUBLAS_STATUS_NOT_SUPPORTED)
+            {
+                Check(status, $"cublasLtMatmulAlgoGetHeuristic for {shape}");
+            }
+
+            return null;
+        }
+        finally
+        {
+            Check(cublasLtMatmulPreferenceDestroy(preference));
+        }
+    }
+
+    private readonly record struct Shape(
+        DType Input, DType Output, int T, int N, int K, int XStride, int WeightStride, int OutputStride, uint WeightAlignment,
+        uint XAlignment, uint OutputAlignment);
+
+    private sealed record Plan(nint Operation, nint Weight, nint X, nint Output, cublasLtMatmulAlgo_t Algorithm);
+}

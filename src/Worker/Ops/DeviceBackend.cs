@@ -1,0 +1,17 @@
+using TensorParallel.Worker.Devices;
+
+namespace TensorParallel.Worker.Ops;
+
+/// <summary>An opened device with what computes on it. Owns all three; disposing it frees them, the device last.</summary>
+/// <param name="Device">The device.</param>
+/// <param name="Ops">The model's operations on it.</param>
+/// <param name="Sampling">Sampling on it.</param>
+internal sealed record DeviceBackend(IDevice Device, IDeviceOps Ops, ISamplingOps Sampling) : IDisposable
+{
+    public void Dispose()
+    {
+        (Sampling as IDisposable)?.Dispose();
+        Ops.Dispose();
+        Device.Dispose();
+    }
+}

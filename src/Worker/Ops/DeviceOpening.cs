@@ -1,0 +1,7 @@
+namespace TensorParallel.Worker.Ops;
+
+/// <summary>How to open a device.</summary>
+/// <param name="Name">As plans write it: <c>cpu:0</c>, <c>cuda:1</c>.</param>
+/// <param name="Threads">Compute threads of a processor, at least 1; other devices need none.</param>
+/// <param name="Poison">Fill fresh memory with NaN, so that tests notice reads of unset memory.</param>
+internal readonly record struct DeviceOpening(string Name, int Threads, bool Poison = false);

@@ -1,0 +1,123 @@
+using TensorParallel.Protocol.Architectures;
+using TensorParallel.Protocol.Checkpoints;
+using TensorParallel.Worker.Devices;
+using TensorParallel.Worker.Ops;
+
+namespace TensorParallel.Benchmarks.Gpu;
+
+/// <summary>
+/// One decode step of the 8B shape as a graph, on one GPU, with the sizes of one rank of 1, 2 and 4: what the kernels and the gaps
+/// between them take. Without all-reduces, sampling and the host.
+/// </summary>
+internal static class DecodeStepBenchmark
+{
+    private const int Layers = 32;
+    private const int Hidden = 4096;
+
+    public static void Run(GpuBench bench)
+    {
+        Console.WriteLine("decode step, 8B shape, context 640: us, tok/s, GB/s of weights");
+        foreach (var ranks in (int[])[1, 2, 4])
+        {
+            using var step = new Step(bench, ranks, 640);
+            foreach (var batch in (int[])[1, 4, 16])
+            {
+                var time = step.Time(batch);
+                Console.WriteLine(
+                    $"rank of {ranks}, batch {batch,2}: {time,8:F1} us {batch * 1e6 / time,8:F1} tok/s {step.WeightBytes / time / 1e3,6:F0} GB/s");
+            }
+        }
+    }
+
+    private sealed class Step : IDisposable
+    {
+        private readonly GpuBench _bench;
+        private readonly HeadLayout _heads;
+        private readonly int _intermediate;
+        private readonly int _context;
+        private readonly List<Tensor> _owned = [];
+        private readonly Tensor[][] _layers;
+        private readonly Tensor _head;
+        private readonly Tensor _norm;
+        private readonly Tensor _cosSin;
+
+        public Step(GpuBench bench, int ranks, int context)
+        {
+            _bench = bench;
+            _context = context;
+            _heads = new HeadLayout(0, 32 / ranks, 0, 8 / ranks, 4, 128);
+            _intermediate = 14336 / ranks;
+            _layers = [.. Enumerable.Range(0, Layers).Select(_ => new[]
+            {
+                Weight(_heads.FusedColumns, Hidden), Weight(Hidden, _heads.QueryHeads * 128),
+                Weight(2 * _intermediate, Hidden), Weight(Hidden, _intermediate),
+            })];
+            _head = Weight(128256 / ranks, Hidden);
+            _norm = Weight(1, Hidden);
+            _cosSin = Owned(((IDevice)bench.Device).AllocateTensor(DType.F32, 4096, 128, MemoryPurpose.Workspace));
+            bench.Device.Clear(_cosSin.Buffer, 0, _cosSin.Buffer.Bytes);
+            WeightBytes = _owned.Where(t => t.DType == DType.BF16).Sum(t => t.Buffer.Bytes);
+        }
+
+        public long WeightBytes { get; }
+
+        public double Time(int batch)
+        {
+            using var paged = new PagedStep(_bench, _heads, batch, _context - 1, 1);
+            var table = _bench.Random(1000, Hidden);
+            var ids = _bench.Integers(1, [.. Enumerable.Range(0, batch)]);
+            var residual = _bench.Random(batch, Hidden);
+            var delta = _bench.Random(batch, Hidden);
+            var normed = _bench.Random(batch, Hidden);
+            var fused = _bench.Random(batch, _heads.FusedColumns);
+            var attended = _bench.Random(batch, _heads.QueryHeads * 128);
+            var gateUp = _bench.Random(batch, 2 * _intermediate);
+            var gated = _bench.Random(batch, _intermediate);
+            var logits = ((IDevice)_bench.Device).AllocateTensor(DType.F32, batch, _head.Rows, MemoryPurpose.Workspace);
+            var options = new AttentionOptions(0.088f);
+            var ops = _bench.Ops;
+            var time = _bench.Microseconds(1, _ =>
+            {
+                ops.Embedding(table, ids, 0, residual);
+                ops.RmsNorm(residual, _norm, 1e-5f, normed);
+                foreach (var layer in _layers)
+                {
+                    ops.MatMul(normed, layer[0], null, fused);
+                    ops.RopeAndWriteKv(fused, _heads, _cosSin, paged.Rows, paged.Cache);
+                    ops.Attention(fused, _heads, options, paged.Rows, paged.Cache, attended);
+                    ops.MatMul(attended, layer[1], null, delta);
+                    ops.AddRmsNorm(residual, delta, _norm, 1e-5f, normed);
+                    ops.MatMul(normed, layer[2], null, gateUp);
+                    var (gate, up) = (gateUp.ColumnsAt(0, _intermediate), gateUp.ColumnsAt(_intermediate, _intermediate));
+                    ops.GatedActivation(gate, up, ActivationKind.Silu, gated);
+                    ops.MatMul(gated, layer[3], null, delta);
+                    ops.AddRmsNorm(residual, delta, _norm, 1e-5f, normed);
+                }
+
+                ops.MatMul(normed, _head, null, logits);
+            });
+            foreach (var tensor in (Tensor[])[table, ids, residual, delta, normed, fused, attended, gateUp, gated, logits])
+            {
+                tensor.Buffer.Dispose();
+            }
+
+            return time;
+        }
+
+        public void Dispose()
+        {
+            foreach (var tensor in _owned)
+            {
+                tensor.Buffer.Dispose();
+            }
+        }
+
+        private Tensor Weight(int rows, int columns) => Owned(_bench.Random(rows, columns, MemoryPurpose.Weights));
+
+        private Tensor Owned(Tensor tensor)
+        {
+            _owned.Add(tensor);
+            return tensor;
+        }
+    }
+}

@@ -1,0 +1,46 @@
+using TensorParallel.Protocol.Checkpoints;
+using TensorParallel.Worker.Devices;
+
+namespace TensorParallel.Benchmarks.Gpu;
+
+/// <summary>Products of 1 to 32 rows with the 8B model's weights, whole and cut for 2 and 4 ranks: bytes of weights a second.</summary>
+internal static class GemvBenchmark
+{
+    private static readonly (string Name, int Rows, int Columns)[] s_shapes =
+    [
+        ("qkv/1", 6144, 4096), ("qkv/2", 3072, 4096), ("qkv/4", 1536, 4096),
+        ("o/1", 4096, 4096), ("o/2", 4096, 2048), ("o/4", 4096, 1024),
+        ("gate_up/1", 28672, 4096), ("gate_up/2", 14336, 4096), ("gate_up/4", 7168, 4096),
+        ("down/1", 4096, 14336), ("down/2", 4096, 7168), ("down/4", 4096, 3584),
+        ("head/1", 128256, 4096), ("head/2", 64128, 4096), ("head/4", 32064, 4096),
+    ];
+
+    private static readonly int[] s_tokens = [1, 2, 4, 8, 16, 32];
+
+    public static void Run(GpuBench bench)
+    {
+        Console.WriteLine("weight        rows x columns " + string.Concat(s_tokens.Select(t => $"|   T={t,-2} us  GB/s ")));
+        foreach (var (name, rows, columns) in s_shapes)
+        {
+            var bytes = (long)rows * columns * 2;
+            var weights = Enumerable.Range(0, GpuBench.Copies(bytes)).Select(_ => bench.Random(rows, columns)).ToArray();
+            var line = $"{name,-10} {rows,7} x {columns,-7} ";
+            foreach (var tokens in s_tokens)
+            {
+                var x = bench.Random(tokens, columns);
+                var output = ((IDevice)bench.Device).AllocateTensor(DType.BF16, tokens, rows, MemoryPurpose.Workspace);
+                var time = bench.Microseconds(
+                    Math.Max(16, weights.Length), i => bench.Ops.MatMul(x, weights[i % weights.Length], null, output));
+                line += $"|{time,9:F2} {bytes / time / 1e3,5:F0} ";
+                x.Buffer.Dispose();
+                output.Buffer.Dispose();
+            }
+
+            Console.WriteLine(line);
+            foreach (var weight in weights)
+            {
+                weight.Buffer.Dispose();
+            }
+        }
+    }
+}

@@ -1,0 +1,50 @@
+using TensorParallel.Worker.Devices;
+using TensorParallel.Worker.Native;
+using TensorParallel.Worker.Ops.Cuda;
+
+namespace TensorParallel.Benchmarks.Gpu;
+
+/// <summary><c>gpu-ops</c>: the speed of each operation on one GPU, by CUDA events around replays of captured launches.</summary>
+internal static class GpuOpsCommand
+{
+    private static readonly Dictionary<string, Action<GpuBench>> s_sections = new()
+    {
+        ["copy"] = CopyBenchmark.Run,
+        ["gemv"] = GemvBenchmark.Run,
+        ["decode"] = DecodeAttentionBenchmark.Run,
+        ["rows"] = RowsBenchmark.Run,
+        ["prefill"] = PrefillBenchmark.Run,
+        ["step"] = DecodeStepBenchmark.Run,
+    };
+
+    public static int Run(IReadOnlyList<string> sections)
+    {
+        if (CudaDriver.UnavailableReason is { } reason)
+        {
+            Console.Error.WriteLine(reason);
+            return 1;
+        }
+
+        var unknown = sections.FirstOrDefault(s => !s_sections.ContainsKey(s));
+        if (unknown is not null)
+        {
+            Console.Error.WriteLine($"\"{unknown}\" is none of {string.Join(", ", s_sections.Keys)}.");
+            return 2;
+        }
+
+        using var device = new CudaDevice(0);
+        using var ops = new CudaOps(device);
+        Console.WriteLine(
+            $"{device.Model}, {device.Multiprocessors} multiprocessors, NVRTC {Nvrtc.Version}, early launch " +
+            $"{(device.EarlyLaunch ? "on" : "off")}, cuBLASLt {NativeLibraries.LoadedFrom(NativeLibraries.CublasLt) ?? "missing"}");
+        var bench = new GpuBench(device, ops);
+        foreach (var section in sections.Count > 0 ? sections : [.. s_sections.Keys])
+        {
+            Console.WriteLine($"-- {section}");
+            s_sections[section](bench);
+        }
+
+        Console.WriteLine($"{device.Modules.Compiled} kernels compiled. {device.Modules.DiskProblem}");
+        return 0;
+    }
+}
