@@ -125,7 +125,7 @@ internal sealed partial class CudaOps
 
     private void Gemv(Tensor x, Tensor weight, Tensor? bias, Tensor output)
     {
-        if (x.Rows <= MaxFewRows)
+        if (x.Rows <= MaxFewRows && FewWeightRows != 0)
         {
             GemvFew(x, weight, bias, output);
             return;
@@ -141,7 +141,7 @@ internal sealed partial class CudaOps
 
     private void GemvFew(Tensor x, Tensor weight, Tensor? bias, Tensor output)
     {
-        var weightRows = FewRowsPerBlock(weight.Rows, weight.Columns);
+        var weightRows = FewWeightRows ?? FewRowsPerBlock(weight.Rows, weight.Columns);
         var function = _device.Modules.Get(CudaKernels.GemvFew(x.DType, output.DType, x.Rows, weightRows));
         var grid = new CudaGrid(CeilDiv(weight.Rows, weightRows), 1, 1, FewThreads);
         _device.Launch(function, grid, GemvArguments(x, weight, bias, output, weightRows));

@@ -34,6 +34,12 @@ internal sealed partial class CudaOps : IDeviceOps
         device.Clear(_arrivals, 0, _arrivals.Bytes);
     }
 
+    /// <summary>
+    /// For benchmarks: weight rows of a block for products of one and two rows (2, 4 or 8), or 0 for the tensor-core kernel; null:
+    /// chosen by shape.
+    /// </summary>
+    public int? FewWeightRows { get; set; }
+
     public IDevice Device => _device;
 
     public DType ActivationDType(DType modelDType) => CudaElement.All.Contains(modelDType)

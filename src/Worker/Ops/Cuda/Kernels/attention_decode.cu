@@ -18,10 +18,10 @@
 // Joins per-warp or per-block results: weight of part i is exp2(maximum_i - greatest maximum).
 DEVICE float weight_of(float maximum, float greatest) { return maximum == NEGATIVE_INFINITY ? 0.0f : fast_exp2(maximum - greatest); }
 
-DEVICE float read_through(const float* p)
+DEVICE float2 read_through(const float* p)
 {
-    float v;
-    asm volatile("ld.global.cg.f32 %0, [%1];" : "=f"(v) : "l"(p) : "memory");
+    float2 v;
+    asm volatile("ld.global.cg.v2.f32 {%0, %1}, [%2];" : "=f"(v.x), "=f"(v.y) : "l"(p) : "memory");
     return v;
 }
 
@@ -36,9 +36,10 @@ DEVICE void weigh_parts(const float* partials, int active, float* weights)
     for (int j = 0; j < MAX_SPLITS / 32; j++)
     {
         const int i = j * 32 + lane;
-        const float* source = partials + (i64)i * 16 * PARTIAL + HEAD_DIM;
-        maxima[j] = i < active ? read_through(source) : NEGATIVE_INFINITY;
-        sums[j] = i < active ? read_through(source + 1) : 0.0f;
+        const float2 both = i < active
+            ? read_through(partials + (i64)i * 16 * PARTIAL + HEAD_DIM) : make_float2(NEGATIVE_INFINITY, 0.0f);
+        maxima[j] = both.x;
+        sums[j] = both.y;
     }
 #pragma unroll
     for (int j = 0; j < MAX_SPLITS / 32; j++) { greatest = fmaxf(greatest, maxima[j]); }
@@ -67,26 +68,30 @@ DEVICE void join_parts(const float* partials, T* output, int firstHead, int head
         weigh_parts(partials + head * PARTIAL, active, weights + head * MAX_SPLITS);
     }
     __syncthreads();
-    for (int e = threadIdx.x; e < heads * HEAD_DIM; e += THREADS)
+    for (int e = threadIdx.x; e < heads * HEAD_DIM / 2; e += THREADS)
     {
-        const int head = e / HEAD_DIM, d = e % HEAD_DIM;
+        const int head = e / (HEAD_DIM / 2), d = e % (HEAD_DIM / 2) * 2;
         const float* source = partials + head * PARTIAL + d;
-        float sum = 0;
+        float2 sum = make_float2(0.0f, 0.0f);
         for (int base = 0; base < active; base += BATCH)
         {
-            float values[BATCH];
+            float2 values[BATCH];
 #pragma unroll
             for (int i = 0; i < BATCH; i++)
             {
-                values[i] = base + i < active ? read_through(source + (i64)(base + i) * 16 * PARTIAL) : 0.0f;
+                values[i] = base + i < active
+                    ? read_through(source + (i64)(base + i) * 16 * PARTIAL) : make_float2(0.0f, 0.0f);
             }
 #pragma unroll
             for (int i = 0; i < BATCH; i++)
             {
-                if (base + i < active) { sum = fmaf(weights[head * MAX_SPLITS + base + i], values[i], sum); }
+                if (base + i >= active) { break; }
+                const float weight = weights[head * MAX_SPLITS + base + i];
+                sum.x = fmaf(weight, values[i].x, sum.x);
+                sum.y = fmaf(weight, values[i].y, sum.y);
             }
         }
-        output[(firstHead + head) * HEAD_DIM + d] = from_f32<T>(sum);
+        *(u32*)(output + (firstHead + head) * HEAD_DIM + d) = pack2<T>(sum.x, sum.y);
     }
 }
 
