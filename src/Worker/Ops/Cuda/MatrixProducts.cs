@@ -28,10 +28,11 @@ internal sealed unsafe class MatrixProducts : IDisposable
     }
 
     /// <summary>
-    /// Whether <see cref="TryMultiply"/> can add this bias: of the output's dtype (the library takes no other), and at an address
-    /// that its 16-byte reads take.
+    /// Whether <see cref="TryMultiply"/> can add this bias: in f32 throughout, for an output of two bytes is rounded by the library
+    /// before the bias is added (seen on cuBLASLt 13), and at an address that its 16-byte reads take.
     /// </summary>
-    public static bool CanAdd(Tensor bias, Tensor output) => bias.DType == output.DType && bias.Address % 16 == 0;
+    public static bool CanAdd(Tensor bias, Tensor output) =>
+        output.DType == DType.F32 && bias.DType == DType.F32 && bias.Address % 16 == 0;
 
     /// <summary>
     /// x: [T, K]; weight: [N, K] of the same dtype; bias: [1, N] that <see cref="CanAdd"/> allows, or null, added to the f32 sums;
