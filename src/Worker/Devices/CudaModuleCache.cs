@@ -8,6 +8,17 @@ namespace TensorParallel.Worker.Devices;
 /// </summary>
 internal sealed unsafe class CudaModuleCache(CudaDevice device) : IDisposable
 {
+    /// <summary>
+    /// Percent of a multiprocessor's fast memory that every kernel asks to have as shared memory; unset: the driver chooses by kernel.
+    /// A multiprocessor must be empty to change its division, which kernels of unlike divisions pay with their overlap.
+    /// </summary>
+    internal const string SharedCarveoutVariable = "TP_CUDA_SHARED_CARVEOUT";
+
+    private static readonly int? s_carveout =
+        Environment.GetEnvironmentVariable(SharedCarveoutVariable) is { Length: > 0 } text
+            ? int.Parse(text, System.Globalization.CultureInfo.InvariantCulture)
+            : null;
+
     private readonly Dictionary<CudaKernel, CudaFunction> _functions = [];
     private readonly Dictionary<string, nint> _modules = [];
 
@@ -45,6 +56,13 @@ internal sealed unsafe class CudaModuleCache(CudaDevice device) : IDisposable
             Check(
                 cuFuncSetAttribute(function, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, sharedBytes),
                 $"{sharedBytes:N0} bytes of shared memory for {kernel}");
+        }
+
+        if (s_carveout is { } percent)
+        {
+            Check(
+                cuFuncSetAttribute(function, CU_FUNC_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT, percent),
+                $"{SharedCarveoutVariable}={percent} for {kernel}");
         }
 
         return _functions[kernel] = new CudaFunction(function, kernel.ToString());

@@ -14,7 +14,12 @@ internal static unsafe partial class CublasLt
     internal const int CUBLAS_COMPUTE_32F = 68;
     internal const int CUBLAS_OP_T = 1;
     internal const int CUBLASLT_MATMUL_DESC_TRANSA = 3;
+    internal const int CUBLASLT_MATMUL_DESC_EPILOGUE = 7;
+    internal const int CUBLASLT_MATMUL_DESC_BIAS_POINTER = 8;
+    internal const int CUBLASLT_EPILOGUE_BIAS = 4;
     internal const int CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES = 1;
+    internal const int CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK = 3;
+    internal const uint CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE = 2;
     internal const int CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES = 5;
     internal const int CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES = 6;
     internal const int CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES = 7;

@@ -17,6 +17,36 @@ internal static class GemvBenchmark
 
     private static readonly int[] s_tokens = [1, 2, 4, 8, 16, 32];
 
+    /// <summary>One row by each way there is: what the choice by shape rests on.</summary>
+    public static void RunChoices(GpuBench bench)
+    {
+        int?[] choices = [null, 2, 4, 8, 0];
+        Console.WriteLine("T=1           rows x columns " + string.Concat(choices.Select(c => $"| {Name(c),-14} ")) + "(us, GB/s)");
+        foreach (var (name, rows, columns) in s_shapes)
+        {
+            var bytes = (long)rows * columns * 2;
+            var weights = Enumerable.Range(0, GpuBench.Copies(bytes)).Select(_ => bench.Random(rows, columns)).ToArray();
+            var (x, output) = (bench.Random(1, columns), bench.Random(1, rows));
+            var line = $"{name,-10} {rows,7} x {columns,-7} ";
+            foreach (var choice in choices)
+            {
+                bench.Ops.FewWeightRows = choice;
+                var time = bench.Microseconds(
+                    Math.Max(16, weights.Length), i => bench.Ops.MatMul(x, weights[i % weights.Length], null, output));
+                line += $"|{time,9:F2} {bytes / time / 1e3,5:F0} ";
+            }
+
+            bench.Ops.FewWeightRows = null;
+            Console.WriteLine(line);
+            foreach (var tensor in weights.Append(x).Append(output))
+            {
+                tensor.Buffer.Dispose();
+            }
+        }
+
+        static string Name(int? choice) => choice switch { null => "by shape", 0 => "tensor cores", _ => $"{choice} rows" };
+    }
+
     public static void Run(GpuBench bench)
     {
         Console.WriteLine("weight        rows x columns " + string.Concat(s_tokens.Select(t => $"|   T={t,-2} us  GB/s ")));

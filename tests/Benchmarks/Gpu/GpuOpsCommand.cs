@@ -11,6 +11,7 @@ internal static class GpuOpsCommand
     {
         ["copy"] = CopyBenchmark.Run,
         ["gemv"] = GemvBenchmark.Run,
+        ["gemv-choices"] = GemvBenchmark.RunChoices,
         ["decode"] = DecodeAttentionBenchmark.Run,
         ["rows"] = RowsBenchmark.Run,
         ["prefill"] = PrefillBenchmark.Run,

@@ -42,6 +42,8 @@ public abstract partial class OpsConformance
     {
         var heads = new HeadLayout(0, 4, 0, 2, 2, 32);
         Attend(new PagedCase(heads, DType.BF16, 16, (600, 1), (255, 1), (256, 1), (0, 1)));
+        Attend(new PagedCase(new HeadLayout(0, 2, 0, 1, 2, 16), DType.BF16, 16, (2500, 1)));
+        Attend(new PagedCase(new HeadLayout(0, 2, 0, 1, 2, 16), DType.BF16, 16, (9000, 1)));
         Attend(new PagedCase(heads, DType.BF16, 48, (500, 30)));
         Attend(new PagedCase(heads, DType.F32, 512, (250, 9), (700, 1)));
         Attend(new PagedCase(heads, DType.F16, 16, (0, 300)));

@@ -1,5 +1,6 @@
 using TensorParallel.Protocol.Checkpoints;
 using TensorParallel.TestKit.ReferenceOps;
+using TensorParallel.Worker.Devices;
 using Xunit;
 
 namespace TensorParallel.Worker.Tests.Ops;
@@ -36,6 +37,37 @@ public abstract partial class OpsConformance
         AssertInputsUntouched();
     }
 
+    /// <summary>A bias that all but cancels the product: what is left shows whether the product was rounded before the sum.</summary>
+    [Theory]
+    [InlineData(DType.F32)]
+    [InlineData(DType.BF16)]
+    [InlineData(DType.F16)]
+    public void MatMul_adds_the_bias_before_it_rounds(DType dtype)
+    {
+        foreach (var tokens in (int[])[1, 2, 5, 16, 17, 40])
+        {
+            foreach (var biasDType in (DType[])[DType.F32, DType.BF16, DType.F16])
+            {
+                var row = Input(Activation, 1, 64, 2).Values;
+                var same = new double[tokens, 64];
+                for (var i = 0; i < same.Length; i++)
+                {
+                    same[i / 64, i % 64] = row[0, i % 64];
+                }
+
+                var (x, weight) = (Input(Activation, same), Input(dtype, 48, 64));
+                var product = ReferenceMatMul.Run(row, weight.Values, null).Product;
+                var opposite = new double[1, 48];
+                for (var n = 0; n < 48; n++)
+                {
+                    opposite[0, n] = -product[0, n] * (1 + (Random.NextDouble() / 200));
+                }
+
+                AssertProduct(x.Tensor, same, weight, Input(biasDType, opposite), $"{dtype} T {tokens} bias {biasDType}");
+            }
+        }
+    }
+
     [Fact]
     public void MatMul_of_no_columns_gives_the_bias()
     {
@@ -66,11 +98,16 @@ public abstract partial class OpsConformance
         var weight = Input(dtype, rows, columns);
         var biasDType = (DType[])[DType.F32, DType.BF16, DType.F16];
         var bias = Random.Next(2) == 0 ? null : Input(biasDType[Random.Next(3)], 1, rows, 3);
-        var output = Output(tokens, rows);
-        Ops.MatMul(wide.Tensor.ColumnsAt(7, columns), weight.Tensor, bias?.Tensor, output.Tensor);
-        var (product, magnitude) = ReferenceMatMul.Run(Columns(wide.Values, 7, columns), weight.Values, bias?.Values);
-        output.AssertClose(
-            product, (t, n) => (2e-6 * magnitude[t, n]) + (2 * Rounded(product[t, n])),
+        AssertProduct(
+            wide.Tensor.ColumnsAt(7, columns), Columns(wide.Values, 7, columns), weight, bias,
             $"{dtype} T {tokens} N {rows} K {columns} bias {bias is not null}");
+    }
+
+    private void AssertProduct(Tensor x, double[,] values, TestTensor weight, TestTensor? bias, string what)
+    {
+        var output = Output(x.Rows, weight.Tensor.Rows);
+        Ops.MatMul(x, weight.Tensor, bias?.Tensor, output.Tensor);
+        var (product, magnitude) = ReferenceMatMul.Run(values, weight.Values, bias?.Values);
+        output.AssertClose(product, (t, n) => (2e-6 * magnitude[t, n]) + Rounded(product[t, n]), what);
     }
 }

@@ -29,6 +29,10 @@ internal static class CudaKernels
         "gemv.cu", "gemv",
         $"T={CudaElement.Name(input)} OUT={CudaElement.Name(output)} MT={(wideTile ? 2 : 1)} NT={(manyRows ? 2 : 1)}");
 
+    /// <summary>Products of 1 or 2 rows; <paramref name="weightRows"/> of a block: 2, 4 or 8.</summary>
+    public static CudaKernel GemvFew(DType input, DType output, int rows, int weightRows) => new(
+        "gemv_few.cu", "gemv_few", $"T={CudaElement.Name(input)} OUT={CudaElement.Name(output)} NT={rows} ROWS={weightRows}");
+
     public static CudaKernel GemvAny(DType input, DType weight, DType output) => new(
         "gemv_any.cu", "gemv_any",
         $"T={CudaElement.Name(input)} W={CudaElement.Name(weight)} OUT={CudaElement.Name(output)}");
@@ -56,7 +60,7 @@ internal static class CudaKernels
     {
         foreach (var t in CudaElement.All)
         {
-            foreach (var entry in (string[])["add", "gated_activation", "gather_rows", "add_bias"])
+            foreach (var entry in (string[])["add", "gated_activation", "gather_rows", "add_bias", "round_with_bias"])
             {
                 yield return Elementwise(entry, t);
             }
@@ -79,6 +83,12 @@ internal static class CudaKernels
             {
                 yield return Gemv(t, t, wide, many);
                 yield return Gemv(t, DType.F32, wide, many);
+            }
+
+            foreach (var (rows, weightRows) in ((int, int)[])[(1, 2), (1, 4), (1, 8), (2, 2), (2, 4), (2, 8)])
+            {
+                yield return GemvFew(t, t, rows, weightRows);
+                yield return GemvFew(t, DType.F32, rows, weightRows);
             }
 
             foreach (var headDim in s_headDims)

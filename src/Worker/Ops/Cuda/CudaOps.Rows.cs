@@ -82,6 +82,10 @@ internal sealed partial class CudaOps
     private void AddBias(Tensor target, Tensor bias) =>
         LaunchRows("add_bias", default, (bias.Address, 0), target, false, CudaElement.Code(bias.DType));
 
+    /// <summary>output[t] = sums[t] + bias, rounded once. sums: F32.</summary>
+    private void RoundWithBias(Tensor sums, Tensor bias, Tensor output) =>
+        LaunchRows("round_with_bias", sums, (bias.Address, 0), output, false, CudaElement.Code(bias.DType));
+
     private void Norm(string entry, Tensor x, Tensor? delta, Tensor weight, float epsilon, Tensor output)
     {
         CudaOperand.CheckFloat(_device, x, x.Rows, x.Columns);

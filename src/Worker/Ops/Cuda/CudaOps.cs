@@ -18,6 +18,7 @@ internal sealed partial class CudaOps : IDeviceOps
 
     private readonly CudaDevice _device;
     private readonly MatrixProducts? _products;
+    private readonly DeviceBuffer _sums;
     private readonly DeviceBuffer _partials;
     private readonly DeviceBuffer _arrivals;
 
@@ -26,11 +27,18 @@ internal sealed partial class CudaOps : IDeviceOps
     {
         _device = device;
         _products = Native.CublasLt.UnavailableReason is null ? new MatrixProducts(device) : null;
+        _sums = device.Allocate(_products is null ? sizeof(float) : SumBytes, MemoryPurpose.Workspace);
         _partials = device.Allocate(
             (long)DecodeBlocks * 16 * (MaxHeadDim + 2) * sizeof(float), MemoryPurpose.Workspace);
         _arrivals = device.Allocate((long)DecodeBlocks * sizeof(uint), MemoryPurpose.Workspace);
         device.Clear(_arrivals, 0, _arrivals.Bytes);
     }
+
+    /// <summary>
+    /// For benchmarks: weight rows of a block for products of one and two rows (2, 4 or 8), or 0 for the tensor-core kernel; null:
+    /// chosen by shape.
+    /// </summary>
+    public int? FewWeightRows { get; set; }
 
     public IDevice Device => _device;
 
@@ -42,6 +50,7 @@ internal sealed partial class CudaOps : IDeviceOps
     public void Dispose()
     {
         _products?.Dispose();
+        _sums.Dispose();
         _partials.Dispose();
         _arrivals.Dispose();
     }

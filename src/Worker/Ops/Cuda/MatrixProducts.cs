@@ -5,7 +5,7 @@ using static TensorParallel.Worker.Native.CublasLt;
 namespace TensorParallel.Worker.Ops.Cuda;
 
 /// <summary>
-/// Products of many rows by cuBLASLt: output = x · weightᵀ with f32 sums. A plan (descriptors and the algorithm that the library's
+/// Products of many rows by cuBLASLt: output = x · weightᵀ + bias with f32 sums and one rounding. A plan (descriptors and the algorithm that the library's
 /// heuristic ranks first) is made at a shape's first use and kept.
 /// </summary>
 internal sealed unsafe class MatrixProducts : IDisposable
@@ -28,23 +28,35 @@ internal sealed unsafe class MatrixProducts : IDisposable
     }
 
     /// <summary>
-    /// x: [T, K]; weight: [N, K] of the same dtype; output: [T, N] of that dtype or F32. False, and nothing done, if the library
-    /// knows no algorithm (rows at odd addresses).
+    /// Whether <see cref="TryMultiply"/> can add this bias: in f32 throughout, for an output of two bytes is rounded by the library
+    /// before the bias is added (seen on cuBLASLt 13), and at an address that its 16-byte reads take.
     /// </summary>
-    public bool TryMultiply(Tensor x, Tensor weight, Tensor output)
+    public static bool CanAdd(Tensor bias, Tensor output) =>
+        output.DType == DType.F32 && bias.DType == DType.F32 && bias.Address % 16 == 0;
+
+    /// <summary>
+    /// x: [T, K]; weight: [N, K] of the same dtype; bias: [1, N] that <see cref="CanAdd"/> allows, or null, added to the f32 sums;
+    /// output: [T, N] of x's dtype or F32. False, and nothing done, if the library knows no algorithm (rows at odd addresses).
+    /// </summary>
+    public bool TryMultiply(Tensor x, Tensor weight, Tensor? bias, Tensor output)
     {
         var shape = new Shape(
             x.DType, output.DType, x.Rows, weight.Rows, x.Columns, x.RowStride, weight.RowStride, output.RowStride,
-            Alignment(weight), Alignment(x), Alignment(output));
+            Alignment(weight), Alignment(x), Alignment(output), bias is not null);
         _device.MakeCurrent();
         if (!_plans.TryGetValue(shape, out var plan))
         {
-            _plans[shape] = plan = MakePlan(shape);
+            _plans[shape] = plan = MakePlan(shape, bias?.Address ?? 0);
         }
 
         if (plan is null)
         {
             return false;
+        }
+
+        if (bias is { } added)
+        {
+            SetBias(plan.Operation, added.Address);
         }
 
         // Column-major, a row-major [T, N] is an [N, T]: outputᵀ = (weightᵀ)ᵀ · xᵀ, so the weight is the transposed operand.
@@ -95,12 +107,30 @@ internal sealed unsafe class MatrixProducts : IDisposable
         Check(cublasLtMatrixLayoutDestroy(plan.Output));
     }
 
-    private Plan? MakePlan(Shape shape)
+    private static void SetBias(nint operation, nint address) =>
+        Check(cublasLtMatmulDescSetAttribute(operation, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &address, (nuint)sizeof(nint)));
+
+    // The bias runs along the library's rows, which are our columns: one number for each output feature.
+    private static nint MakeOperation(nint bias)
     {
-        nint operation, weight, x, output, preference;
+        nint operation;
         Check(cublasLtMatmulDescCreate(&operation, CUBLAS_COMPUTE_32F, CUDA_R_32F));
         var transpose = CUBLAS_OP_T;
         Check(cublasLtMatmulDescSetAttribute(operation, CUBLASLT_MATMUL_DESC_TRANSA, &transpose, sizeof(int)));
+        if (bias != 0)
+        {
+            var epilogue = CUBLASLT_EPILOGUE_BIAS;
+            Check(cublasLtMatmulDescSetAttribute(operation, CUBLASLT_MATMUL_DESC_EPILOGUE, &epilogue, sizeof(int)));
+            SetBias(operation, bias);
+        }
+
+        return operation;
+    }
+
+    private Plan? MakePlan(Shape shape, nint bias)
+    {
+        nint weight, x, output, preference;
+        var operation = MakeOperation(bias);
         var (input, result) = (TypeOf(shape.Input), TypeOf(shape.Output));
         Check(cublasLtMatrixLayoutCreate(&weight, input, (ulong)shape.K, (ulong)shape.N, shape.WeightStride));
         Check(cublasLtMatrixLayoutCreate(&x, input, (ulong)shape.K, (ulong)shape.T, shape.XStride));
@@ -112,6 +142,12 @@ internal sealed unsafe class MatrixProducts : IDisposable
             Check(
                 cublasLtMatmulPreferenceSetAttribute(
                     preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &workspace, sizeof(ulong)));
+
+            // Parts of a split K are added up in f32, never in the output's dtype.
+            var reduction = CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE;
+            Check(
+                cublasLtMatmulPreferenceSetAttribute(
+                    preference, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, &reduction, sizeof(uint)));
             SetAlignment(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, shape.WeightAlignment);
             SetAlignment(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, shape.XAlignment);
             SetAlignment(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, shape.OutputAlignment);
@@ -142,7 +178,7 @@ internal sealed unsafe class MatrixProducts : IDisposable
 
     private readonly record struct Shape(
         DType Input, DType Output, int T, int N, int K, int XStride, int WeightStride, int OutputStride, uint WeightAlignment,
-        uint XAlignment, uint OutputAlignment);
+        uint XAlignment, uint OutputAlignment, bool Bias);
 
     private sealed record Plan(nint Operation, nint Weight, nint X, nint Output, cublasLtMatmulAlgo_t Algorithm);
 }

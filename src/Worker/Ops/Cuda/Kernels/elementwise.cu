@@ -1,10 +1,11 @@
 // add: target += source. add_bias: target[t] += bias. gated_activation: output = act(gate) * up. gather_rows: output[i] = x[indices[i]].
+// round_with_bias: output[t] = a[t] + bias, where a is f32 whatever T is: one rounding in all.
 // blockIdx.y is the row; threads of the grid's x dimension share its columns. Defines: T.
 #include "common.cuh"
 
 struct Arguments
 {
-    const T* a;       // source, gate or x
+    const T* a;       // source, gate or x; round_with_bias: f32
     const void* b;    // up, bias or indices
     T* output;        // target of add and add_bias: also read
     i64 aStride;
@@ -13,7 +14,7 @@ struct Arguments
     int rows;
     int columns;
     int wide;
-    int kind;         // gated_activation: 0 SiLU, 1 GELU, 2 GELU by tanh; add_bias: element type of the bias
+    int kind;         // gated_activation: 0 SiLU, 1 GELU, 2 GELU by tanh; biases: element type of the bias
 };
 
 #define FIRST ((blockIdx.x * blockDim.x + threadIdx.x) * VEC)
@@ -92,6 +93,20 @@ extern "C" __global__ void add_bias(const Arguments args)
         {
             T* target = args.output + row * args.outputStride + i;
             *target = from_f32<T>(to_f32(*target) + load_any(args.b, args.kind, i));
+        }
+    }
+}
+
+extern "C" __global__ void round_with_bias(const Arguments args)
+{
+    pdl_launch();
+    pdl_wait();
+    for (i64 row = blockIdx.y; row < args.rows; row += gridDim.y)
+    {
+        for (int i = blockIdx.x * blockDim.x + threadIdx.x; i < args.columns; i += gridDim.x * blockDim.x)
+        {
+            const float sum = ((const float*)args.a)[row * args.aStride + i] + load_any(args.b, args.kind, i);
+            args.output[row * args.outputStride + i] = from_f32<T>(sum);
         }
     }
 }
