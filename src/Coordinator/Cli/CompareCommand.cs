@@ -11,8 +11,8 @@ using TensorParallel.Protocol.Parallel;
 namespace TensorParallel.Coordinator.Cli;
 
 /// <summary>
-/// <c>coordinator compare</c>: the same prompts through tensor parallelism and through the sequential device map, on the same
-/// devices, one mode after the other.
+/// <c>coordinator compare</c>: the same prompts through tensor parallelism and through the sequential device map, on
+/// the same devices, one mode after the other.
 /// </summary>
 internal sealed class CompareCommand
 {

@@ -9,8 +9,8 @@ using TensorParallel.Protocol.Parallel;
 namespace TensorParallel.Coordinator.Cli;
 
 /// <summary>
-/// <c>coordinator generate</c>: one generation, streamed to standard output; everything else goes to standard error. Opens no
-/// TCP port.
+/// <c>coordinator generate</c>: one generation, streamed to standard output; everything else goes to standard error.
+/// Opens no TCP port.
 /// </summary>
 internal sealed class GenerateCommand
 {

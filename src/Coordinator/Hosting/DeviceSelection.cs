@@ -11,8 +11,8 @@ internal static class DeviceSelection
     private const int MostCpuWorkers = 64;
 
     /// <summary>
-    /// <c>--cpu-workers N</c>: N CPU workers. <c>--gpus LIST</c>: those GPUs, which a plan alone takes at their word and a run
-    /// looks for. Neither: all GPUs there are, else 2 CPU workers.
+    /// <c>--cpu-workers N</c>: N CPU workers. <c>--gpus LIST</c>: those GPUs, which a plan alone takes at their word
+    /// and a run looks for. Neither: all GPUs there are, else 2 CPU workers.
     /// </summary>
     /// <exception cref="PlanException">
     /// A device that is not there, is named twice, or that this build has no backend for.
