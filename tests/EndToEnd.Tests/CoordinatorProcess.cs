@@ -51,9 +51,9 @@ internal sealed partial class CoordinatorProcess : IAsyncDisposable
     /// <summary>Starts in a working directory that has nothing to do with the checkout.</summary>
     public static CoordinatorProcess StartIn(string workingDirectory, IEnumerable<string> arguments)
     {
-        // A shell's background jobs ignore SIGINT, and so would all they start: "env" gives Ctrl-C back its meaning.
+        // A shell's background jobs ignore SIGINT, those of nohup SIGHUP, and so would all they start: "env" undoes that.
         var start = new ProcessStartInfo(
-            "env", ["--default-signal=INT", "dotnet", RepositoryPaths.CoordinatorDll, .. arguments])
+            "env", ["--default-signal=INT,HUP", "dotnet", RepositoryPaths.CoordinatorDll, .. arguments])
         {
             RedirectStandardInput = true,
             RedirectStandardOutput = true,
