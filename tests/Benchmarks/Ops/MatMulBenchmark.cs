@@ -66,7 +66,8 @@ internal static class MatMulBenchmark
         var weights = (double)shape.Rows * shape.Columns;
         var flops = 2 * weights * tokens / time.Seconds / 1e9;
         Console.WriteLine(
-            $"  {dtype,-4} {shape.Name,-7} T {tokens,3}  {time.Seconds * 1e3,8:F2} ms (median {time.Median * 1e3,8:F2})  " +
+            $"  {dtype,-4} {shape.Name,-7} T {tokens,3}  {time.Seconds * 1e3,8:F2} ms " +
+            $"(median {time.Median * 1e3,8:F2})  " +
             $"{weights * dtype.SizeInBytes() / time.Seconds / 1e9,6:F1} GB/s  {flops,6:F0} GFLOP/s  " +
             (peak is { } most ? $"{flops / most:P0} of peak" : ""));
     }

@@ -1,9 +1,13 @@
 namespace TensorParallel.TestKit.ReferenceOps;
 
-/// <summary>Rotary embedding and attention as plain loops in double precision, over keys and values that are not paged.</summary>
+/// <summary>
+/// Rotary embedding and attention as plain loops in double precision, over keys and values that are not paged.
+/// </summary>
 public static class ReferenceAttention
 {
-    /// <summary>Rotates one head in place: (x1, x2) → (x1·cos − x2·sin, x2·cos + x1·sin), x2 half a rotary size after x1.</summary>
+    /// <summary>
+    /// Rotates one head in place: (x1, x2) → (x1·cos − x2·sin, x2·cos + x1·sin), x2 half a rotary size after x1.
+    /// </summary>
     public static void Rotate(Span<double> head, ReadOnlySpan<double> cosSin)
     {
         var half = cosSin.Length / 2;
@@ -24,7 +28,8 @@ public static class ReferenceAttention
     /// <param name="window">Sliding window; null: none.</param>
     /// <param name="softCap">Soft cap of scores; null: none.</param>
     public static double[] Attend(
-        ReadOnlySpan<double> query, double[,] keys, double[,] values, int position, double scale, int? window, double? softCap)
+        ReadOnlySpan<double> query, double[,] keys, double[,] values, int position, double scale, int? window,
+        double? softCap)
     {
         var first = window is { } size ? Math.Max(0, position - size + 1) : 0;
         var weights = new double[position + 1];

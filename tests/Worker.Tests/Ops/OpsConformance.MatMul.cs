@@ -17,7 +17,8 @@ public abstract partial class OpsConformance
             MatMul(dtype, tokens, Random.Next(1, 80), Random.Next(1, 150));
         }
 
-        foreach (var (tokens, rows, columns) in ((int, int, int)[])[(1, 1, 1), (2, 5, 16), (6, 4, 32), (12, 8, 64), (1, 257, 96)])
+        foreach (var (tokens, rows, columns) in ((int, int, int)[])[(1, 1, 1), (2, 5, 16), (6, 4, 32), (12, 8, 64),
+            (1, 257, 96)])
         {
             MatMul(dtype, tokens, rows, columns);
         }
@@ -70,6 +71,7 @@ public abstract partial class OpsConformance
         Ops.MatMul(wide.Tensor.ColumnsAt(7, columns), weight.Tensor, bias?.Tensor, output.Tensor);
         var (product, magnitude) = ReferenceMatMul.Run(Columns(wide.Values, 7, columns), weight.Values, bias?.Values);
         output.AssertClose(
-            product, (t, n) => 2e-6 * magnitude[t, n], $"{dtype} T {tokens} N {rows} K {columns} bias {bias is not null}");
+            product, (t, n) => 2e-6 * magnitude[t, n],
+            $"{dtype} T {tokens} N {rows} K {columns} bias {bias is not null}");
     }
 }

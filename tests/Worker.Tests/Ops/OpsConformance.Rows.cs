@@ -21,7 +21,8 @@ public abstract partial class OpsConformance
             var output = Output(tokens, columns);
             Ops.Embedding(table.Tensor, ids.Tensor, firstRow, output.Tensor);
             output.AssertClose(
-                ReferenceRows.Embedding(table.Values, ids.Integers, firstRow), (_, _) => double.Epsilon, $"{rows} x {columns}");
+                ReferenceRows.Embedding(table.Values, ids.Integers, firstRow), (_, _) => double.Epsilon,
+                $"{rows} x {columns}");
         }
 
         AssertInputsUntouched();
@@ -35,7 +36,8 @@ public abstract partial class OpsConformance
             var all = new double[256, 256];
             for (var i = 0; i < 65536; i++)
             {
-                // A double takes every value of both types, but a NaN of either becomes another NaN: NaN is compared as such.
+                // A double takes every value of both types, but a NaN of either becomes another NaN: NaN is compared as
+                // such.
                 all[i / 256, i % 256] = Elements.Read(BitConverter.GetBytes((ushort)i), dtype);
             }
 
@@ -56,7 +58,8 @@ public abstract partial class OpsConformance
     {
         foreach (var (rows, columns) in ((int, int)[])[(1, 1), (3, 17), (1, 2048), (9, 2049), (70, 576)])
         {
-            var (x, weight, output) = (Input(DType.F32, rows, columns, 3), Input(dtype, 1, columns, 2), Output(rows, columns));
+            var (x, weight) = (Input(DType.F32, rows, columns, 3), Input(dtype, 1, columns, 2));
+            var output = Output(rows, columns);
             Ops.RmsNorm(x.Tensor, weight.Tensor, 1e-5f, output.Tensor);
             var expected = ReferenceRows.RmsNorm(x.Values, weight.Values, 1e-5f);
             output.AssertClose(expected, (t, i) => 2e-6 * (Math.Abs(expected[t, i]) + 1e-6), $"{rows} x {columns}");
@@ -72,8 +75,8 @@ public abstract partial class OpsConformance
     {
         foreach (var (rows, columns) in ((int, int)[])[(1, 5), (2, 64), (33, 1030)])
         {
-            var (residual, delta, weight) = (Target(rows, columns), Input(DType.F32, rows, columns), Input(dtype, 1, columns));
-            var output = Output(rows, columns);
+            var (residual, delta) = (Target(rows, columns), Input(DType.F32, rows, columns));
+            var (weight, output) = (Input(dtype, 1, columns), Output(rows, columns));
             var sum = ReferenceRows.Add(residual.Values, delta.Values);
             Ops.AddRmsNorm(residual.Tensor, delta.Tensor, weight.Tensor, 1e-6f, output.Tensor);
             residual.AssertClose(sum, (_, _) => 2e-7, "residual");
@@ -118,7 +121,8 @@ public abstract partial class OpsConformance
             var expected = ReferenceRows.GatedActivation(gates, ups, kind);
 
             // Relative, down to where e^(-x) leaves the floats; an exponent u has an error of u · 2^-24 · 2 or so.
-            double Relative(double x) => 8e-7 + (kind == ActivationKind.GeluTanh ? 2e-7 * (1 + Math.Abs(x * x * x)) : 0);
+            double Relative(double x) =>
+                8e-7 + (kind == ActivationKind.GeluTanh ? 2e-7 * (1 + Math.Abs(x * x * x)) : 0);
             output.AssertClose(
                 expected,
                 (t, i) => (Relative(gates[t, i]) * Math.Abs(expected[t, i])) + (1e-36 * range),

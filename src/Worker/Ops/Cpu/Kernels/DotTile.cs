@@ -7,11 +7,11 @@ namespace TensorParallel.Worker.Ops.Cpu.Kernels;
 /// <summary>
 /// Dot products of four weight rows with M packed token rows, every sum in one register: sums[4m + r] = Σ x_m · w_r.
 /// Weights are read where they lie, widened in registers; x is packed [step][m][lane], so it is one stream. Six tokens
-/// want 24 sums + 4 weights + 1 x = 29 of AVX-512's 32 registers; with 16 registers (AVX2) two tokens are the most. Each sum
-/// adds its steps in order whatever M is: a row's result does not depend on the rows beside it.
+/// want 24 sums + 4 weights + 1 x = 29 of AVX-512's 32 registers; with 16 registers (AVX2) two tokens are the most.
+/// Each sum adds its steps in order whatever M is: a row's result does not depend on the rows beside it.
 /// <para>
-/// While it works on its rows a tile asks for the next tile's, first row first: memory then sees one stream from the first
-/// byte to the last, where the hardware by itself would start anew at each of four rows every 4 KiB.
+/// While it works on its rows a tile asks for the next tile's, first row first: memory then sees one stream from the
+/// first byte to the last, where the hardware by itself would start anew at each of four rows every 4 KiB.
 /// </para>
 /// </summary>
 internal static unsafe class DotTile<TV, TE>
@@ -24,7 +24,8 @@ internal static unsafe class DotTile<TV, TE>
     /// <summary>Runs the tile of <paramref name="tokens"/> (1, 2, 4 or 6) tokens.</summary>
     /// <param name="tokens">M.</param>
     /// <param name="w">First of the weight rows.</param>
-    /// <param name="next">First of four stretches to fetch meanwhile, each as long as a row; a hint, need not exist.</param>
+    /// <param name="next">First of four stretches to fetch meanwhile, each as long as a row; a hint, need not
+    /// exist.</param>
     /// <param name="nextStride">Bytes from one of those to the next.</param>
     /// <param name="stride">Bytes from one row to the next.</param>
     /// <param name="rows">Rows there are, 1 … 4; the missing ones repeat the last and their sums mean nothing.</param>

@@ -5,10 +5,10 @@ namespace TensorParallel.Worker.Ops.Cpu.Kernels;
 
 /// <summary>
 /// output[t, n] = Σ_k x[t, k] · w[n, k] + bias[n] for a range of n. Columns go in blocks of
-/// <see cref="MatMulJob.BlockColumns"/>, each summed in registers and then added to the output. Two orders of the same sums: up
-/// to a tile of tokens every weight row is read once, end to end; more tokens pass over a block of the rows of a part while
-/// these stay in the second cache. Blocks are added in order in both: a row's result depends neither on T nor on how rows are
-/// shared out.
+/// <see cref="MatMulJob.BlockColumns"/>, each summed in registers and then added to the output. Two orders of the same
+/// sums: up to a tile of tokens every weight row is read once, end to end; more tokens pass over a block of the rows of
+/// a part while these stay in the second cache. Blocks are added in order in both: a row's result depends neither on T
+/// nor on how rows are shared out.
 /// </summary>
 internal static unsafe class MatMulKernel<TV, TE>
     where TV : struct, ILanes<TV>
@@ -54,8 +54,8 @@ internal static unsafe class MatMulKernel<TV, TE>
         var nextStride = job.WeightStride;
         if (job.Tokens <= DotTile<TV, TE>.MaxTokens && nextStride == (long)job.Columns * TE.Bytes)
         {
-            // Dense rows, each read once: fetch the next four in the order in which they lie. At K = 8 192 the second of
-            // four blocks fetches the second row, not the second quarter of each.
+            // Dense rows, each read once: fetch the next four in the order in which they lie. At K = 8 192 the second
+            // of four blocks fetches the second row, not the second quarter of each.
             next += 3L * column * TE.Bytes;
             nextStride = (long)columns * TE.Bytes;
         }
@@ -110,7 +110,9 @@ internal static unsafe class MatMulKernel<TV, TE>
         }
     }
 
-    /// <summary>Columns that fill no register: copied out and padded with zeros, since what follows a row is not its own.</summary>
+    /// <summary>
+    /// Columns that fill no register: copied out and padded with zeros, since what follows a row is not its own.
+    /// </summary>
     private static void AddTail(int groupRows, byte* w, long stride, int rows, int tail, float* x, float* sums)
     {
         var padded = stackalloc float[4 * TV.Count];
