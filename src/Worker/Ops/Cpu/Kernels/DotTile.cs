@@ -59,6 +59,31 @@ internal static unsafe class DotTile<TV, TE>
         }
     }
 
+    /// <summary>
+    /// One token and two rows; sums[0] and sums[1]. Same order of additions as <see cref="Run"/>; while it works it fetches
+    /// two stretches from <paramref name="next"/> on.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void RunPair(byte* w0, byte* w1, float* x, int steps, byte* next, long nextStride, float* sums)
+    {
+        TV a0 = default, a1 = default;
+        for (int step = 0, half = 1; half <= 2; half++, next += nextStride)
+        {
+            var ahead = next;
+            for (var end = steps * half / 2; step < end; step++, ahead += 2 * TV.Count * TE.Bytes)
+            {
+                Prefetch(ahead, 2 * TV.Count * TE.Bytes);
+                var t = TV.Load(x);
+                (a0, a1) = (TV.Fma(TE.Load<TV>(w0), t, a0), TV.Fma(TE.Load<TV>(w1), t, a1));
+                x += TV.Count;
+                w0 += TV.Count * TE.Bytes;
+                w1 += TV.Count * TE.Bytes;
+            }
+        }
+
+        TV.SumEach(a0, a1, a0, a1).Store(sums);
+    }
+
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Run1(
         byte* w0, byte* w1, byte* w2, byte* w3, float* x, int steps, byte* next, long nextStride, float* sums)
@@ -69,7 +94,7 @@ internal static unsafe class DotTile<TV, TE>
             var ahead = next;
             for (var end = steps * quarter / 4; step < end; step++, ahead += 4 * TV.Count * TE.Bytes)
             {
-                Prefetch(ahead);
+                Prefetch(ahead, 4 * TV.Count * TE.Bytes);
                 TV r0 = TE.Load<TV>(w0), r1 = TE.Load<TV>(w1), r2 = TE.Load<TV>(w2), r3 = TE.Load<TV>(w3);
                 var t = TV.Load(x);
                 (a0, a1) = (TV.Fma(r0, t, a0), TV.Fma(r1, t, a1));
@@ -96,7 +121,7 @@ internal static unsafe class DotTile<TV, TE>
             var ahead = next;
             for (var end = steps * quarter / 4; step < end; step++, ahead += 4 * TV.Count * TE.Bytes)
             {
-                Prefetch(ahead);
+                Prefetch(ahead, 4 * TV.Count * TE.Bytes);
                 TV r0 = TE.Load<TV>(w0), r1 = TE.Load<TV>(w1), r2 = TE.Load<TV>(w2), r3 = TE.Load<TV>(w3);
                 var t = TV.Load(x);
                 (a0, a1) = (TV.Fma(r0, t, a0), TV.Fma(r1, t, a1));
@@ -129,7 +154,7 @@ internal static unsafe class DotTile<TV, TE>
             var ahead = next;
             for (var end = steps * quarter / 4; step < end; step++, ahead += 4 * TV.Count * TE.Bytes)
             {
-                Prefetch(ahead);
+                Prefetch(ahead, 4 * TV.Count * TE.Bytes);
                 TV r0 = TE.Load<TV>(w0), r1 = TE.Load<TV>(w1), r2 = TE.Load<TV>(w2), r3 = TE.Load<TV>(w3);
                 var t = TV.Load(x);
                 (a0, a1) = (TV.Fma(r0, t, a0), TV.Fma(r1, t, a1));
@@ -172,7 +197,7 @@ internal static unsafe class DotTile<TV, TE>
             var ahead = next;
             for (var end = steps * quarter / 4; step < end; step++, ahead += 4 * TV.Count * TE.Bytes)
             {
-                Prefetch(ahead);
+                Prefetch(ahead, 4 * TV.Count * TE.Bytes);
                 TV r0 = TE.Load<TV>(w0), r1 = TE.Load<TV>(w1), r2 = TE.Load<TV>(w2), r3 = TE.Load<TV>(w3);
                 var t = TV.Load(x);
                 (a0, a1) = (TV.Fma(r0, t, a0), TV.Fma(r1, t, a1));
@@ -208,19 +233,19 @@ internal static unsafe class DotTile<TV, TE>
         TV.SumEach(f0, f1, f2, f3).Store(sums + 20);
     }
 
-    /// <summary>Asks for the lines of four registers full of elements.</summary>
+    /// <summary>Asks for the lines of the next 32 to 256 bytes.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Prefetch(byte* next)
+    private static void Prefetch(byte* next, int bytes)
     {
         if (Sse.IsSupported)
         {
             Sse.Prefetch0(next);
-            if (4 * TV.Count * TE.Bytes > 64)
+            if (bytes > 64)
             {
                 Sse.Prefetch0(next + 64);
             }
 
-            if (4 * TV.Count * TE.Bytes > 128)
+            if (bytes > 128)
             {
                 Sse.Prefetch0(next + 128);
                 Sse.Prefetch0(next + 192);
