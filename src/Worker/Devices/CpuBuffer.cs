@@ -8,7 +8,9 @@ internal sealed unsafe class CpuBuffer : DeviceBuffer
     private readonly CpuDevice _device;
     private void* _memory;
 
-    /// <summary>Takes over <paramref name="memory"/>, which came from <see cref="NativeMemory.AlignedAlloc"/>.</summary>
+    /// <summary>
+    /// Takes over <paramref name="memory"/>, which came from <see cref="NativeMemory.AlignedAlloc"/>.
+    /// </summary>
     internal CpuBuffer(CpuDevice device, void* memory, long bytes, MemoryPurpose purpose)
         : base(bytes, purpose)
     {

@@ -8,8 +8,10 @@ namespace TensorParallel.Worker.Devices;
 /// </summary>
 /// <param name="name">Name as plans write it, for example <c>cpu:0</c>.</param>
 /// <param name="threads">Threads that operations use, the calling one included.</param>
-/// <param name="memoryBudgetBytes">Most bytes to allocate; null: what this process may use by the system's account.</param>
-/// <param name="poison">Fill fresh memory with 0xFF (NaN in every float dtype), so that tests notice reads of unset memory.</param>
+/// <param name="memoryBudgetBytes">Most bytes to allocate; null: what this process may use by the system's
+/// account.</param>
+/// <param name="poison">Fill fresh memory with 0xFF (NaN in every float dtype), so that tests notice reads of unset
+/// memory.</param>
 internal sealed unsafe class CpuDevice(string name, int threads, long? memoryBudgetBytes = null, bool poison = false)
     : IDevice
 {
@@ -126,8 +128,8 @@ internal sealed unsafe class CpuDevice(string name, int threads, long? memoryBud
     }
 
     private DeviceMemoryException OutOfMemory(long bytes, MemoryPurpose purpose, long free) => new(
-        $"{Name} has too little memory: {bytes:N0} bytes wanted for {purpose}, {Math.Max(0, free):N0} free of a budget of " +
-        $"{_budget:N0}; use more devices, a smaller context or a smaller dtype.");
+        $"{Name} has too little memory: {bytes:N0} bytes wanted for {purpose}, {Math.Max(0, free):N0} free of a " +
+        $"budget of {_budget:N0}; use more devices, a smaller context or a smaller dtype.");
 
     private byte* Range(DeviceBuffer buffer, long offset, long bytes)
     {

@@ -5,20 +5,21 @@ namespace TensorParallel.Worker.Devices;
 
 /// <summary>
 /// A pool of Count − 1 threads that, with the caller, share out the parts of one job at a time. One caller at a time.
-/// A thread takes the next part when it has done its last (no fixed shares): a thread that another process holds up costs
-/// one part, not a share. The call ends when all parts are done; threads that never came are not waited for.
+/// A thread takes the next part when it has done its last (no fixed shares): a thread that another process holds up
+/// costs one part, not a share. The call ends when all parts are done; threads that never came are not waited for.
 /// </summary>
 internal sealed unsafe class CpuThreads : IDisposable
 {
-    // About 20 µs: longer than the serial gaps between two operations of a decode step, shorter than a wake-up costs others.
+    // About 20 µs: longer than the serial gaps between two operations of a decode step, shorter than a wake-up costs
+    // others.
     private const int SpinRounds = 600;
 
     private readonly Thread[] _threads;
     private readonly SemaphoreSlim _wake = new(0);
     private readonly SemaphoreSlim _finished = new(0);
 
-    // High half: number of the job; low half: parts not yet taken. One word, so that a late thread cannot take a part of
-    // another job: what it read about the job is only used if the ticket has not changed since.
+    // High half: number of the job; low half: parts not yet taken. One word, so that a late thread cannot take a part
+    // of another job: what it read about the job is only used if the ticket has not changed since.
     private long _ticket;
     private delegate*<void*, int, int, void> _invoke;
     private void* _work;
@@ -47,8 +48,8 @@ internal sealed unsafe class CpuThreads : IDisposable
     public int Count => _threads.Length + 1;
 
     /// <summary>
-    /// Runs parts 0 … <paramref name="parts"/> − 1 and returns when all are done. If parts throw, one of the exceptions is
-    /// thrown here, and parts not yet begun are skipped.
+    /// Runs parts 0 … <paramref name="parts"/> − 1 and returns when all are done. If parts throw, one of the exceptions
+    /// is thrown here, and parts not yet begun are skipped.
     /// </summary>
     public void Run<TWork>(int parts, in TWork work)
         where TWork : struct, ICpuWork

@@ -6,7 +6,9 @@ using TensorParallel.Worker.Ops.Cpu;
 
 namespace TensorParallel.Benchmarks.Ops;
 
-/// <summary>Attention of one layer of Llama-3.2-1B: 32 query heads over 8 KV heads of 64, blocks of 16 tokens.</summary>
+/// <summary>
+/// Attention of one layer of Llama-3.2-1B: 32 query heads over 8 KV heads of 64, blocks of 16 tokens.
+/// </summary>
 internal static class AttentionBenchmark
 {
     private const int BlockTokens = 16;
@@ -54,7 +56,8 @@ internal static class AttentionBenchmark
         var output = allocator.AllocateTensor(DType.F32, rows, columns, MemoryPurpose.Workspace);
         var step = new StepRows(
             rows, 1, Integers(device, Enumerable.Range(context - rows, rows)), Integers(device, new int[rows]),
-            Integers(device, [0, rows]), Integers(device, Enumerable.Range(0, cacheRows / BlockTokens / 8)), context, rows);
+            Integers(device, [0, rows]), Integers(device, Enumerable.Range(0, cacheRows / BlockTokens / 8)), context,
+            rows);
         var next = 0;
         var seconds = Best.Of(() =>
         {
@@ -64,8 +67,8 @@ internal static class AttentionBenchmark
         var pairs = rows * (context - ((rows - 1) / 2.0));
         var flops = 4.0 * pairs * columns / seconds / 1e9;
         Console.WriteLine(
-            $"  {dtype,-4} context {context,4}  rows {rows,4}  {seconds * 1e6,9:F0} µs  {bytes / seconds / 1e9,6:F1} GB/s  " +
-            $"{flops,6:F0} GFLOP/s");
+            $"  {dtype,-4} context {context,4}  rows {rows,4}  {seconds * 1e6,9:F0} µs  " +
+            $"{bytes / seconds / 1e9,6:F1} GB/s  {flops,6:F0} GFLOP/s");
     }
 
     private static Tensor Integers(CpuDevice device, IEnumerable<int> values)

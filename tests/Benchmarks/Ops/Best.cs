@@ -3,8 +3,8 @@ using System.Diagnostics;
 namespace TensorParallel.Benchmarks.Ops;
 
 /// <summary>
-/// Times an action. The machine may be shared: the best of many runs, each short enough to fall between two turns of others,
-/// is what the code can do; on a quiet machine the median says the same.
+/// Times an action. The machine may be shared: the best of many runs, each short enough to fall between two turns of
+/// others, is what the code can do; on a quiet machine the median says the same.
 /// </summary>
 internal readonly record struct Best(double Seconds, double Median)
 {

@@ -16,7 +16,9 @@ internal static class OpsBenchmark
         ("attention", AttentionBenchmark.Run),
     ];
 
-    /// <summary>Runs the named sections, all without names. A number among the names sets the threads (default: 1 and 2).</summary>
+    /// <summary>
+    /// Runs the named sections, all without names. A number among the names sets the threads (default: 1 and 2).
+    /// </summary>
     public static int Run(string[] args)
     {
         var threads = args.Where(a => int.TryParse(a, out _)).Select(int.Parse).DefaultIfEmpty(0).First();

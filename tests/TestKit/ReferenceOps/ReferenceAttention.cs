@@ -28,7 +28,8 @@ public static class ReferenceAttention
     /// <param name="window">Sliding window; null: none.</param>
     /// <param name="softCap">Soft cap of scores; null: none.</param>
     public static double[] Attend(
-        ReadOnlySpan<double> query, double[,] keys, double[,] values, int position, double scale, int? window, double? softCap)
+        ReadOnlySpan<double> query, double[,] keys, double[,] values, int position, double scale, int? window,
+        double? softCap)
     {
         var first = window is { } size ? Math.Max(0, position - size + 1) : 0;
         var weights = new double[position + 1];

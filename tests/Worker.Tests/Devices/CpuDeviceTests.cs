@@ -78,7 +78,8 @@ public sealed class CpuDeviceTests
         var first = device.Allocate(600, MemoryPurpose.Weights);
         var exception = Assert.Throws<DeviceMemoryException>(() => device.Allocate(401, MemoryPurpose.KvCache));
         Assert.Contains("cpu:2", exception.Message, StringComparison.Ordinal);
-        Assert.Contains("401 bytes wanted for KvCache, 400 free of a budget of 1,000", exception.Message, StringComparison.Ordinal);
+        Assert.Contains("401 bytes wanted for KvCache, 400 free of a budget of 1,000", exception.Message,
+            StringComparison.Ordinal);
         device.Allocate(400, MemoryPurpose.KvCache);
         first.Dispose();
         device.Allocate(600, MemoryPurpose.Weights);

@@ -8,8 +8,9 @@ using Xunit;
 namespace TensorParallel.Worker.Tests.Ops;
 
 /// <summary>
-/// The CPU operations promise more than closeness: a token's row has the same bits at any number of threads, alone or among
-/// others, and whatever the size of cache blocks. So the text of a request does not depend on what else is being served.
+/// The CPU operations promise more than closeness: a token's row has the same bits at any number of threads, alone or
+/// among others, and whatever the size of cache blocks. So the text of a request does not depend on what else is being
+/// served.
 /// </summary>
 public sealed class CpuOpsInvarianceTests
 {
@@ -72,7 +73,9 @@ public sealed class CpuOpsInvarianceTests
         return Download(device, output);
     }
 
-    /// <summary>Rows first … of one sequence; its keys (and values, the same numbers) are [position, head, d].</summary>
+    /// <summary>
+    /// Rows first … of one sequence; its keys (and values, the same numbers) are [position, head, d].
+    /// </summary>
     private static float[] Attend(
         ReadOnlySpan<float> fused, float[] cache, HeadLayout heads, int first, int rows, int blockTokens, int? window,
         int threads, CpuVectorWidth width)

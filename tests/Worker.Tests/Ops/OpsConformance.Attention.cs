@@ -29,7 +29,8 @@ public abstract partial class OpsConformance
     public void Attention_matches_for_every_grouping_of_heads()
     {
         foreach (var heads in (HeadLayout[])[
-            new(0, 3, 0, 3, 1, 16), new(0, 7, 0, 1, 7, 32), new(6, 6, 1, 2, 4, 16), new(2, 3, 0, 2, 3, 16), new(0, 1, 0, 1, 1, 64),
+            new(0, 3, 0, 3, 1, 16), new(0, 7, 0, 1, 7, 32), new(6, 6, 1, 2, 4, 16), new(2, 3, 0, 2, 3, 16),
+            new(0, 1, 0, 1, 1, 64),
             new(0, 50, 0, 1, 50, 8)])
         {
             Attend(new PagedCase(heads, DType.BF16, 16, (40, 1)));
@@ -124,8 +125,8 @@ public abstract partial class OpsConformance
     }
 
     /// <summary>
-    /// Puts a case on the device: blocks in random order among blocks of nobody, random keys and values for the past (and for
-    /// the step's own rows, if asked), NaN everywhere else.
+    /// Puts a case on the device: blocks in random order among blocks of nobody, random keys and values for the past
+    /// (and for the step's own rows, if asked), NaN everywhere else.
     /// </summary>
     private PagedStep Step(PagedCase shape, double range, bool filledBeyondPast)
     {
@@ -152,7 +153,8 @@ public abstract partial class OpsConformance
             Integers(shape.Starts()).Tensor,
             Input(DType.I32, table).Tensor);
         var cacheRows = ids.Length * shape.Heads.KeyValueHeads * shape.BlockTokens;
-        var empty = new PagedStep(shape, step, CacheTensor(shape, cacheRows, null), CacheTensor(shape, cacheRows, null), blocks);
+        var empty = new PagedStep(shape, step, CacheTensor(shape, cacheRows, null),
+            CacheTensor(shape, cacheRows, null), blocks);
         return empty with
         {
             Keys = CacheTensor(shape, cacheRows, FilledCache(empty, range, filledBeyondPast)),

@@ -18,7 +18,8 @@ public abstract partial class OpsConformance
         Refused(() => Ops.MatMul(x.Tensor.RowsAt(0, 2), weight.Tensor, null, output.Tensor), "x");
         Refused(() => Ops.MatMul(x.Tensor, weight.Tensor, norm.Tensor, output.Tensor), "bias");
         Refused(() => Ops.RmsNorm(x.Tensor, norm.Tensor, 1e-5f, Output(3, 8).Tensor), "weight");
-        Refused(() => Ops.AddRmsNorm(Target(3, 8).Tensor, x.Tensor.RowsAt(0, 2), norm.Tensor, 0, Output(3, 8).Tensor), "delta");
+        Refused(() => Ops.AddRmsNorm(Target(3, 8).Tensor, x.Tensor.RowsAt(0, 2), norm.Tensor, 0, Output(3, 8).Tensor),
+            "delta");
         Refused(() => Ops.Add(Target(3, 8).Tensor, weight.Tensor), "source");
         Refused(() => Ops.GatedActivation(x.Tensor, x.Tensor, ActivationKind.Silu, output.Tensor), "gate");
         Refused(() => Ops.Embedding(weight.Tensor, Integers([1, 2]).Tensor, 0, Output(3, 8).Tensor), "ids");
@@ -44,7 +45,8 @@ public abstract partial class OpsConformance
     {
         var (x, output) = (Input(DType.F32, 3, 8), Output(3, 8));
         foreach (var bad in (Func<Tensor, Tensor>[])[
-            t => t with { OffsetBytes = t.Buffer.Bytes - 32 }, t => t with { OffsetBytes = -4 }, t => t with { OffsetBytes = 66 },
+            t => t with { OffsetBytes = t.Buffer.Bytes - 32 }, t => t with { OffsetBytes = -4 },
+            t => t with { OffsetBytes = 66 },
             t => t with { RowStride = 7 }, t => t with { RowStride = 1_000_000 }])
         {
             Refused(() => Ops.Add(output.Tensor, bad(x.Tensor)), "source");
@@ -69,15 +71,18 @@ public abstract partial class OpsConformance
         }
 
         foreach (var bad in (HeadLayout[])[
-            heads with { GroupSize = 1 }, heads with { HeadDim = 7 }, heads with { KeyValueStart = 1 }, heads with { QueryHeads = 0 }])
+            heads with { GroupSize = 1 }, heads with { HeadDim = 7 }, heads with { KeyValueStart = 1 },
+            heads with { QueryHeads = 0 }])
         {
             Refused(() => Ops.Attention(fused.Tensor, bad, options, step.Rows, step.Cache, output.Tensor), "head");
             Refused(() => Ops.RopeAndWriteKv(fused.Tensor, bad, cosSin.Tensor, step.Rows, step.Cache), "head");
         }
 
-        Refused(() => Ops.RopeAndWriteKv(fused.Tensor, heads, cosSin.Tensor.RowsAt(0, 4), step.Rows, step.Cache), "cosSin");
+        Refused(() => Ops.RopeAndWriteKv(fused.Tensor, heads, cosSin.Tensor.RowsAt(0, 4), step.Rows, step.Cache),
+            "cosSin");
         Refused(
-            () => Ops.Attention(fused.Tensor, heads, options with { SlidingWindow = 0 }, step.Rows, step.Cache, output.Tensor),
+            () => Ops.Attention(
+                fused.Tensor, heads, options with { SlidingWindow = 0 }, step.Rows, step.Cache, output.Tensor),
             "window");
         var narrow = step.Cache with { BlockTokens = 3 };
         Refused(() => Ops.Attention(fused.Tensor, heads, options, step.Rows, narrow, output.Tensor), "block");

@@ -6,9 +6,9 @@ using Xunit;
 namespace TensorParallel.Worker.Tests.Ops;
 
 /// <summary>
-/// What every implementation of <see cref="IDeviceOps"/> must do, against plain loops in double precision. A backend derives
-/// one class and hands over its device and operations, which are disposed here. Inputs are fresh at each run; the seed is
-/// printed, and the environment variable OPS_SEED repeats one.
+/// What every implementation of <see cref="IDeviceOps"/> must do, against plain loops in double precision. A backend
+/// derives one class and hands over its device and operations, which are disposed here. Inputs are fresh at each run;
+/// the seed is printed, and the environment variable OPS_SEED repeats one.
 /// </summary>
 public abstract partial class OpsConformance : IDisposable
 {
@@ -16,7 +16,9 @@ public abstract partial class OpsConformance : IDisposable
     private readonly IDisposable _ops;
     private readonly List<TestTensor> _inputs = [];
 
-    /// <summary>Takes over the device and the operations (an <see cref="IDevice"/> and an <see cref="IDeviceOps"/>).</summary>
+    /// <summary>
+    /// Takes over the device and the operations (an <see cref="IDevice"/> and an <see cref="IDeviceOps"/>).
+    /// </summary>
     protected OpsConformance(ITestOutputHelper output, IDisposable device, IDisposable ops)
     {
         _device = device;

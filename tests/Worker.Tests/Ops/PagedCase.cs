@@ -27,9 +27,11 @@ internal sealed record PagedCase(
         Sequences.SelectMany((s, i) => Enumerable.Range(s.Past, s.Rows).Select(p => (i, p)));
 
     /// <summary>First row of each sequence, then the number of rows.</summary>
-    public int[] Starts() => [.. Enumerable.Range(0, Sequences.Length + 1).Select(s => Sequences.Take(s).Sum(q => q.Rows))];
+    public int[] Starts() =>
+        [.. Enumerable.Range(0, Sequences.Length + 1).Select(s => Sequences.Take(s).Sum(q => q.Rows))];
 
     /// <summary>The step's record over tensors that the caller has put on the device.</summary>
     public StepRows Step(Tensor positions, Tensor rowSequences, Tensor queryStarts, Tensor blockTables) => new(
-        Tokens, Sequences.Length, positions, rowSequences, queryStarts, blockTables, MaxContext, Sequences.Max(s => s.Rows));
+        Tokens, Sequences.Length, positions, rowSequences, queryStarts, blockTables, MaxContext,
+        Sequences.Max(s => s.Rows));
 }

@@ -65,12 +65,13 @@ internal sealed class TestTensor
     public void AssertUntouched(string what)
     {
         var at = Download().AsSpan().CommonPrefixLength(_bytes);
-        Assert.True(at == _bytes.Length, $"{what}: byte {at} of {_bytes.Length} was changed (tensor at {Tensor.OffsetBytes}).");
+        Assert.True(
+            at == _bytes.Length, $"{what}: byte {at} of {_bytes.Length} was changed (tensor at {Tensor.OffsetBytes}).");
     }
 
     /// <summary>
-    /// Each element is within its tolerance of <paramref name="expected"/>; the bytes around the tensor are unchanged. The
-    /// worst element is printed.
+    /// Each element is within its tolerance of <paramref name="expected"/>; the bytes around the tensor are unchanged.
+    /// The worst element is printed.
     /// </summary>
     public void AssertClose(double[,] expected, Func<int, int, double> tolerance, string what)
     {

@@ -6,12 +6,14 @@ namespace TensorParallel.Worker.Ops.Cpu;
 internal readonly unsafe struct AttentionJob
 {
     /// <summary>
-    /// Tokens of a chunk of context: each chunk [256c, 256c + 256) has its own maximum and sum, and chunks are joined in
-    /// order. Fixed, so that the result does not depend on how chunks are shared out.
+    /// Tokens of a chunk of context: each chunk [256c, 256c + 256) has its own maximum and sum, and chunks are joined
+    /// in order. Fixed, so that the result does not depend on how chunks are shared out.
     /// </summary>
     public const int ChunkTokens = 256;
 
-    /// <summary>Query vectors that go through a chunk together, unless one token has more of them for a KV head.</summary>
+    /// <summary>
+    /// Query vectors that go through a chunk together, unless one token has more of them for a KV head.
+    /// </summary>
     public const int BlockQueries = 48;
 
     /// <summary>Fused rows, element [0, 0]: query heads come first.</summary>

@@ -121,5 +121,6 @@ internal sealed unsafe class CpuKernels<TV> : CpuKernels
         in AttentionJob job, AttentionItem item, float* parts, int count, long stride, float* memory) =>
         AttentionJoin<TV>.Parts(job, item, parts, count, stride, memory);
 
-    private static InvalidOperationException NotFloat(DType dtype) => new($"{dtype} reached a kernel for float dtypes.");
+    private static InvalidOperationException NotFloat(DType dtype) =>
+        new($"{dtype} reached a kernel for float dtypes.");
 }

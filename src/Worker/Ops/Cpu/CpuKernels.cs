@@ -6,8 +6,8 @@ using TensorParallel.Worker.Ops.Cpu.Kernels;
 namespace TensorParallel.Worker.Ops.Cpu;
 
 /// <summary>
-/// The kernels of one vector width. They check nothing, allocate nothing and know no threads; any number of threads may call
-/// them at once.
+/// The kernels of one vector width. They check nothing, allocate nothing and know no threads; any number of threads may
+/// call them at once.
 /// </summary>
 internal abstract unsafe class CpuKernels
 {

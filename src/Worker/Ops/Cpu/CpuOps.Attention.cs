@@ -48,8 +48,8 @@ internal sealed unsafe partial class CpuOps
     }
 
     /// <summary>
-    /// Decode over long contexts: a part is one row, one KV head and one chunk, so that a single row of a few heads keeps all
-    /// threads busy; a second pass joins the chunks.
+    /// Decode over long contexts: a part is one row, one KV head and one chunk, so that a single row of a few heads
+    /// keeps all threads busy; a second pass joins the chunks.
     /// </summary>
     private void AttendByParts(in AttentionJob job, StepRows rows)
     {
@@ -73,7 +73,8 @@ internal sealed unsafe partial class CpuOps
         }
 
         var work = new PartsWork(
-            _kernels, job, (int*)rows.RowSequences.Address, starts, (float*)(memory + table), stride, PerThread(queries, dim));
+            _kernels, job, (int*)rows.RowSequences.Address, starts, (float*)(memory + table), stride,
+            PerThread(queries, dim));
         _device.Threads.Run(count, work);
         _device.Threads.Run(rows.Tokens * job.Heads.KeyValueHeads, new JoinWork(work));
     }

@@ -39,9 +39,9 @@ internal sealed unsafe partial class CpuOps
     }
 
     /// <summary>
-    /// Weight rows of a part: few enough that a block of their columns stays in the second cache while all tokens pass (128
-    /// KiB of it: 64 rows of 1 024 bfloat16), many enough that a part is worth taking (512 KiB where each row is read once),
-    /// and parts enough that threads end together.
+    /// Weight rows of a part: few enough that a block of their columns stays in the second cache while all tokens pass
+    /// (128 KiB of it: 64 rows of 1 024 bfloat16), many enough that a part is worth taking (512 KiB where each row is
+    /// read once), and parts enough that threads end together.
     /// </summary>
     private int PartRows(int rows, int tokens, int columns, int size)
     {

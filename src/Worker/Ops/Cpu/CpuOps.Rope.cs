@@ -17,14 +17,16 @@ internal sealed unsafe partial class CpuOps
         if (cosSin.Columns % 2 != 0 || cosSin.Columns > heads.HeadDim)
         {
             throw new ArgumentException(
-                $"cosSin must have an even number of columns up to {heads.HeadDim}, but has {cosSin.Columns}.", nameof(cosSin));
+                $"cosSin must have an even number of columns up to {heads.HeadDim}, but has {cosSin.Columns}.",
+                nameof(cosSin));
         }
 
         foreach (var position in Integers(rows.Positions))
         {
             if (position >= cosSin.Rows)
             {
-                throw new ArgumentException($"Position {position} is outside cosSin of {cosSin.Rows} rows.", nameof(rows));
+                throw new ArgumentException(
+                    $"Position {position} is outside cosSin of {cosSin.Rows} rows.", nameof(rows));
             }
         }
 

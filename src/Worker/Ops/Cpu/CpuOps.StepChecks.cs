@@ -13,7 +13,8 @@ internal sealed unsafe partial class CpuOps
             || heads.HeadDim % 2 != 0 || heads.QueryStart < 0 || heads.KeyValueStart < 0
             || heads.KeyValueHeadOf(0) < 0 || heads.KeyValueHeadOf(heads.QueryHeads - 1) >= heads.KeyValueHeads)
         {
-            throw new ArgumentException($"{heads} is impossible: each query head needs its KV head on this rank.", nameof(heads));
+            throw new ArgumentException(
+                $"{heads} is impossible: each query head needs its KV head on this rank.", nameof(heads));
         }
     }
 
@@ -50,7 +51,8 @@ internal sealed unsafe partial class CpuOps
         if (cache.Heads != heads.KeyValueHeads || cache.HeadDim != heads.HeadDim || cache.BlockTokens < 1)
         {
             throw new ArgumentException(
-                $"The cache has {cache.Heads} heads of {cache.HeadDim}, the layer {heads.KeyValueHeads} of {heads.HeadDim}.",
+                $"The cache has {cache.Heads} heads of {cache.HeadDim}, the layer {heads.KeyValueHeads} of " +
+                $"{heads.HeadDim}.",
                 nameof(cache));
         }
 
@@ -67,7 +69,8 @@ internal sealed unsafe partial class CpuOps
     {
         if (options.SlidingWindow < 1 || options.LogitSoftCap <= 0)
         {
-            throw new ArgumentException($"{options} is impossible: window and soft cap must be positive.", nameof(options));
+            throw new ArgumentException(
+                $"{options} is impossible: window and soft cap must be positive.", nameof(options));
         }
     }
 

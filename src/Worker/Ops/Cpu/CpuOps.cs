@@ -4,13 +4,14 @@ using TensorParallel.Worker.Devices;
 namespace TensorParallel.Worker.Ops.Cpu;
 
 /// <summary>
-/// The operations on the processor: weights and cache in their own dtype, activations and sums in f32. Every operation is done
-/// when it returns. Results depend neither on the number of threads nor on what else is in the step: a token's row is the
-/// same bits alone and among others.
+/// The operations on the processor: weights and cache in their own dtype, activations and sums in f32. Every operation
+/// is done when it returns. Results depend neither on the number of threads nor on what else is in the step: a token's
+/// row is the same bits alone and among others.
 /// </summary>
 internal sealed partial class CpuOps : IDeviceOps
 {
-    // Elements below which an operation that only streams is faster alone than shared out (a hand-over costs about 1 µs).
+    // Elements below which an operation that only streams is faster alone than shared out: a hand-over costs about
+    // 1 µs.
     private const int ElementsWorthSharing = 16 * 1024;
 
     private readonly CpuDevice _device;

@@ -6,8 +6,9 @@ namespace TensorParallel.Worker.Ops.Cpu;
 internal readonly unsafe struct MatMulJob
 {
     /// <summary>
-    /// Columns that are summed in registers before the sum is added to the output. A block of six tokens is 24 KiB and one of
-    /// four bfloat16 rows 8 KiB: both stay in a first cache of 48 KiB, and adding up a tile's registers costs 4 % of it.
+    /// Columns that are summed in registers before the sum is added to the output. A block of six tokens is 24 KiB and
+    /// one of four bfloat16 rows 8 KiB: both stay in a first cache of 48 KiB, and adding up a tile's registers costs 4
+    /// % of it.
     /// </summary>
     public const int BlockColumns = 1024;
 

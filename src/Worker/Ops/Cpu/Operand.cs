@@ -4,7 +4,9 @@ using TensorParallel.Worker.Devices;
 
 namespace TensorParallel.Worker.Ops.Cpu;
 
-/// <summary>Checks of operands, made before any memory is touched; each throws an <see cref="ArgumentException"/>.</summary>
+/// <summary>
+/// Checks of operands, made before any memory is touched; each throws an <see cref="ArgumentException"/>.
+/// </summary>
 internal static class Operand
 {
     /// <summary>The tensor lies inside its buffer, which belongs to the device, and its rows do not overlap.</summary>
@@ -26,7 +28,8 @@ internal static class Operand
         var elements = tensor.Rows == 0 ? 0 : ((tensor.Rows - 1L) * tensor.RowStride) + tensor.Columns;
         if (tensor.OffsetBytes + (elements * size) > buffer.Bytes)
         {
-            throw new ArgumentException($"{name} reaches past its buffer of {buffer.Bytes:N0} bytes: {Describe(tensor)}.", name);
+            throw new ArgumentException(
+                $"{name} reaches past its buffer of {buffer.Bytes:N0} bytes: {Describe(tensor)}.", name);
         }
     }
 

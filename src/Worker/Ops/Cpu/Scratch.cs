@@ -2,7 +2,9 @@ using TensorParallel.Worker.Devices;
 
 namespace TensorParallel.Worker.Ops.Cpu;
 
-/// <summary>A workspace that grows to the largest demand and is then reused; what it held is lost when it grows.</summary>
+/// <summary>
+/// A workspace that grows to the largest demand and is then reused; what it held is lost when it grows.
+/// </summary>
 internal sealed class Scratch(IDevice device) : IDisposable
 {
     private DeviceBuffer? _buffer;

@@ -2,7 +2,9 @@ using System.Runtime.CompilerServices;
 
 namespace TensorParallel.Worker.Ops.Cpu.Kernels;
 
-/// <summary>Joins partial results of attention: sums [queries, dim], then a maximum and a sum of weights a query.</summary>
+/// <summary>
+/// Joins partial results of attention: sums [queries, dim], then a maximum and a sum of weights a query.
+/// </summary>
 internal static unsafe class AttentionJoin<TV>
     where TV : struct, ILanes<TV>
 {
@@ -66,7 +68,8 @@ internal static unsafe class AttentionJoin<TV>
     }
 
     /// <summary>Joins the parts of one item, chunk after chunk, and writes the output.</summary>
-    public static void Parts(in AttentionJob job, AttentionItem item, float* parts, int count, long stride, float* memory)
+    public static void Parts(
+        in AttentionJob job, AttentionItem item, float* parts, int count, long stride, float* memory)
     {
         var heads = job.FirstQueryHead(item.KvHead + 1) - job.FirstQueryHead(item.KvHead);
         var (queries, dim) = (item.Rows * heads, PaddedDim(job.Heads.HeadDim));

@@ -4,8 +4,8 @@ using System.Runtime.Intrinsics;
 namespace TensorParallel.Worker.Ops.Cpu.Kernels;
 
 /// <summary>
-/// Attention of the queries of some rows that share a KV head, chunk by chunk of the context, so that keys and values are
-/// read once for all of them:
+/// Attention of the queries of some rows that share a KV head, chunk by chunk of the context, so that keys and values
+/// are read once for all of them:
 /// <code>
 ///   chunk c:  S = Q · Kᵀ [queries, 256]   m_c = max S   P = e^(S − m_c)   l_c = Σ P   O_c = P · V
 ///   joined:   m = max(m, m_c)   O = O · e^(m_old − m) + O_c · e^(m_c − m)   l likewise;   output = O / l
@@ -33,7 +33,9 @@ internal static unsafe class AttentionKernel<TV, TE>
         AttentionJoin<TV>.Write(job, item, scratch.Total, queries, dim);
     }
 
-    /// <summary>Attends over one chunk of the context and leaves the partial result in <paramref name="partial"/>.</summary>
+    /// <summary>
+    /// Attends over one chunk of the context and leaves the partial result in <paramref name="partial"/>.
+    /// </summary>
     public static void Part(in AttentionJob job, AttentionItem item, int chunk, float* memory, float* partial)
     {
         var (queries, dim) = Sizes(job, item);
@@ -61,7 +63,8 @@ internal static unsafe class AttentionKernel<TV, TE>
         return (first, end);
     }
 
-    private static void PackQueries(in AttentionJob job, AttentionItem item, AttentionScratch scratch, int queries, int dim)
+    private static void PackQueries(
+        in AttentionJob job, AttentionItem item, AttentionScratch scratch, int queries, int dim)
     {
         var size = job.Heads.HeadDim;
         var firstHead = job.FirstQueryHead(item.KvHead);
@@ -82,7 +85,8 @@ internal static unsafe class AttentionKernel<TV, TE>
         }
     }
 
-    private static void Chunk(in AttentionJob job, AttentionItem item, int chunk, AttentionScratch scratch, float* result)
+    private static void Chunk(
+        in AttentionJob job, AttentionItem item, int chunk, AttentionScratch scratch, float* result)
     {
         var (queries, dim) = Sizes(job, item);
         var (first, end) = Visible(job, item);
@@ -94,7 +98,8 @@ internal static unsafe class AttentionKernel<TV, TE>
         {
             tokens = Math.Min(end - p, job.BlockTokens - (p % job.BlockTokens));
             var keys = job.Keys + (job.CacheIndex(item.Sequence, item.KvHead, p) * TE.Bytes);
-            CacheFetch<TE>.Run(job, item, job.Keys, p + CacheFetch<TE>.TokensAhead, p + tokens + CacheFetch<TE>.TokensAhead, end);
+            var ahead = p + CacheFetch<TE>.TokensAhead;
+            CacheFetch<TE>.Run(job, item, job.Keys, ahead, ahead + tokens, end);
             CacheFetch<TE>.Run(job, item, job.Values, p, p + tokens, end);
             Scores(keys, job.Heads.HeadDim, tokens, scratch, queries, dim, scratch.Scores + (p - start));
         }
@@ -124,7 +129,8 @@ internal static unsafe class AttentionKernel<TV, TE>
     }
 
     private static void Sums(
-        byte* values, int size, int tokens, AttentionScratch scratch, int queries, int dim, float* weights, float* result)
+        byte* values, int size, int tokens, AttentionScratch scratch, int queries, int dim, float* weights,
+        float* result)
     {
         var padded = size != dim;
         if (padded)

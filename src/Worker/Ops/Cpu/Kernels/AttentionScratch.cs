@@ -1,6 +1,8 @@
 namespace TensorParallel.Worker.Ops.Cpu.Kernels;
 
-/// <summary>How one thread's floats are laid out while it attends; "queries" are query vectors, rows times heads.</summary>
+/// <summary>
+/// How one thread's floats are laid out while it attends; "queries" are query vectors, rows times heads.
+/// </summary>
 internal readonly unsafe struct AttentionScratch
 {
     /// <summary>Cuts up <paramref name="memory"/>.</summary>
@@ -29,7 +31,9 @@ internal readonly unsafe struct AttentionScratch
     /// <summary>[queries, ChunkTokens].</summary>
     public float* Scores { get; }
 
-    /// <summary>[ChunkTokens, paddedDim]: keys or values as floats, where their size fills no whole registers.</summary>
+    /// <summary>
+    /// [ChunkTokens, paddedDim]: keys or values as floats, where their size fills no whole registers.
+    /// </summary>
     public float* Cache { get; }
 
     /// <summary>Queries padded: tiles write up to five rows more than there are.</summary>

@@ -7,11 +7,11 @@ namespace TensorParallel.Worker.Ops.Cpu.Kernels;
 /// <summary>
 /// Dot products of four weight rows with M packed token rows, every sum in one register: sums[4m + r] = Σ x_m · w_r.
 /// Weights are read where they lie, widened in registers; x is packed [step][m][lane], so it is one stream. Six tokens
-/// want 24 sums + 4 weights + 1 x = 29 of AVX-512's 32 registers; with 16 registers (AVX2) two tokens are the most. Each sum
-/// adds its steps in order whatever M is: a row's result does not depend on the rows beside it.
+/// want 24 sums + 4 weights + 1 x = 29 of AVX-512's 32 registers; with 16 registers (AVX2) two tokens are the most.
+/// Each sum adds its steps in order whatever M is: a row's result does not depend on the rows beside it.
 /// <para>
-/// While it works on its rows a tile asks for the next tile's, first row first: memory then sees one stream from the first
-/// byte to the last, where the hardware by itself would start anew at each of four rows every 4 KiB.
+/// While it works on its rows a tile asks for the next tile's, first row first: memory then sees one stream from the
+/// first byte to the last, where the hardware by itself would start anew at each of four rows every 4 KiB.
 /// </para>
 /// </summary>
 internal static unsafe class DotTile<TV, TE>
@@ -24,7 +24,8 @@ internal static unsafe class DotTile<TV, TE>
     /// <summary>Runs the tile of <paramref name="tokens"/> (1, 2, 4 or 6) tokens.</summary>
     /// <param name="tokens">M.</param>
     /// <param name="w">First of the weight rows.</param>
-    /// <param name="next">First of four stretches to fetch meanwhile, each as long as a row; a hint, need not exist.</param>
+    /// <param name="next">First of four stretches to fetch meanwhile, each as long as a row; a hint, need not
+    /// exist.</param>
     /// <param name="nextStride">Bytes from one of those to the next.</param>
     /// <param name="stride">Bytes from one row to the next.</param>
     /// <param name="rows">Rows there are, 1 … 4; the missing ones repeat the last and their sums mean nothing.</param>
@@ -58,6 +59,31 @@ internal static unsafe class DotTile<TV, TE>
         }
     }
 
+    /// <summary>
+    /// One token and two rows; sums[0] and sums[1]. Same order of additions as <see cref="Run"/>; while it works it fetches
+    /// two stretches from <paramref name="next"/> on.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void RunPair(byte* w0, byte* w1, float* x, int steps, byte* next, long nextStride, float* sums)
+    {
+        TV a0 = default, a1 = default;
+        for (int step = 0, half = 1; half <= 2; half++, next += nextStride)
+        {
+            var ahead = next;
+            for (var end = steps * half / 2; step < end; step++, ahead += 2 * TV.Count * TE.Bytes)
+            {
+                Prefetch(ahead, 2 * TV.Count * TE.Bytes);
+                var t = TV.Load(x);
+                (a0, a1) = (TV.Fma(TE.Load<TV>(w0), t, a0), TV.Fma(TE.Load<TV>(w1), t, a1));
+                x += TV.Count;
+                w0 += TV.Count * TE.Bytes;
+                w1 += TV.Count * TE.Bytes;
+            }
+        }
+
+        TV.SumEach(a0, a1, a0, a1).Store(sums);
+    }
+
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Run1(
         byte* w0, byte* w1, byte* w2, byte* w3, float* x, int steps, byte* next, long nextStride, float* sums)
@@ -68,7 +94,7 @@ internal static unsafe class DotTile<TV, TE>
             var ahead = next;
             for (var end = steps * quarter / 4; step < end; step++, ahead += 4 * TV.Count * TE.Bytes)
             {
-                Prefetch(ahead);
+                Prefetch(ahead, 4 * TV.Count * TE.Bytes);
                 TV r0 = TE.Load<TV>(w0), r1 = TE.Load<TV>(w1), r2 = TE.Load<TV>(w2), r3 = TE.Load<TV>(w3);
                 var t = TV.Load(x);
                 (a0, a1) = (TV.Fma(r0, t, a0), TV.Fma(r1, t, a1));
@@ -95,7 +121,7 @@ internal static unsafe class DotTile<TV, TE>
             var ahead = next;
             for (var end = steps * quarter / 4; step < end; step++, ahead += 4 * TV.Count * TE.Bytes)
             {
-                Prefetch(ahead);
+                Prefetch(ahead, 4 * TV.Count * TE.Bytes);
                 TV r0 = TE.Load<TV>(w0), r1 = TE.Load<TV>(w1), r2 = TE.Load<TV>(w2), r3 = TE.Load<TV>(w3);
                 var t = TV.Load(x);
                 (a0, a1) = (TV.Fma(r0, t, a0), TV.Fma(r1, t, a1));
@@ -128,7 +154,7 @@ internal static unsafe class DotTile<TV, TE>
             var ahead = next;
             for (var end = steps * quarter / 4; step < end; step++, ahead += 4 * TV.Count * TE.Bytes)
             {
-                Prefetch(ahead);
+                Prefetch(ahead, 4 * TV.Count * TE.Bytes);
                 TV r0 = TE.Load<TV>(w0), r1 = TE.Load<TV>(w1), r2 = TE.Load<TV>(w2), r3 = TE.Load<TV>(w3);
                 var t = TV.Load(x);
                 (a0, a1) = (TV.Fma(r0, t, a0), TV.Fma(r1, t, a1));
@@ -171,7 +197,7 @@ internal static unsafe class DotTile<TV, TE>
             var ahead = next;
             for (var end = steps * quarter / 4; step < end; step++, ahead += 4 * TV.Count * TE.Bytes)
             {
-                Prefetch(ahead);
+                Prefetch(ahead, 4 * TV.Count * TE.Bytes);
                 TV r0 = TE.Load<TV>(w0), r1 = TE.Load<TV>(w1), r2 = TE.Load<TV>(w2), r3 = TE.Load<TV>(w3);
                 var t = TV.Load(x);
                 (a0, a1) = (TV.Fma(r0, t, a0), TV.Fma(r1, t, a1));
@@ -207,19 +233,19 @@ internal static unsafe class DotTile<TV, TE>
         TV.SumEach(f0, f1, f2, f3).Store(sums + 20);
     }
 
-    /// <summary>Asks for the lines of four registers full of elements.</summary>
+    /// <summary>Asks for the lines of the next 32 to 256 bytes.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Prefetch(byte* next)
+    private static void Prefetch(byte* next, int bytes)
     {
         if (Sse.IsSupported)
         {
             Sse.Prefetch0(next);
-            if (4 * TV.Count * TE.Bytes > 64)
+            if (bytes > 64)
             {
                 Sse.Prefetch0(next + 64);
             }
 
-            if (4 * TV.Count * TE.Bytes > 128)
+            if (bytes > 128)
             {
                 Sse.Prefetch0(next + 128);
                 Sse.Prefetch0(next + 192);

@@ -3,8 +3,8 @@ using System.Runtime.CompilerServices;
 namespace TensorParallel.Worker.Ops.Cpu.Kernels;
 
 /// <summary>
-/// Elementary functions in f32. Coefficients are Chebyshev fits of our own, made with 40 digits; the errors named are those
-/// of the fits, rounding adds one or two units in the last place (tests hold the sum against double precision).
+/// Elementary functions in f32. Coefficients are Chebyshev fits of our own, made with 40 digits; the errors named are
+/// those of the fits, rounding adds one or two units in the last place (tests hold the sum against double precision).
 /// </summary>
 internal static class Functions<TV>
     where TV : struct, ILanes<TV>
@@ -53,8 +53,8 @@ internal static class Functions<TV>
     public static TV Silu(TV x) => x / (TV.Broadcast(1f) + Exp(default(TV) - x));
 
     /// <summary>
-    /// The tanh approximation of GELU: x/2 · (1 + tanh u) = x / (1 + e^(−2u)), u = √(2/π) · (x + 0.044715 x³). The second
-    /// form cancels nothing where tanh u nears −1.
+    /// The tanh approximation of GELU: x/2 · (1 + tanh u) = x / (1 + e^(−2u)), u = √(2/π) · (x + 0.044715 x³). The
+    /// second form cancels nothing where tanh u nears −1.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static TV GeluTanh(TV x)

@@ -3,8 +3,8 @@ using System.Runtime.Intrinsics;
 namespace TensorParallel.Worker.Ops.Cpu.Kernels;
 
 /// <summary>
-/// One vector register of floats. Kernels are written once over it; the JIT compiles them for each width, and everything
-/// here becomes one to a few instructions.
+/// One vector register of floats. Kernels are written once over it; the JIT compiles them for each width, and
+/// everything here becomes one to a few instructions.
 /// </summary>
 /// <typeparam name="TV">The implementing type itself.</typeparam>
 internal unsafe interface ILanes<TV>
@@ -48,7 +48,9 @@ internal unsafe interface ILanes<TV>
     /// <summary>Rounds to the nearest integer, ties to even.</summary>
     static abstract TV Round(TV value);
 
-    /// <summary>value · 2^exponent for integral exponents in −252 … 254; subnormal results and overflow as IEEE has them.</summary>
+    /// <summary>
+    /// value · 2^exponent for integral exponents in −252 … 254; subnormal results and overflow as IEEE has them.
+    /// </summary>
     static abstract TV Scale(TV value, TV exponent);
 
     /// <summary>Lane by lane <c>left &lt; right ? whenLess : otherwise</c>.</summary>

@@ -42,7 +42,8 @@ internal readonly unsafe struct Lanes16(Vector512<float> value) : ILanes<Lanes16
     public static Lanes16 LoadF16(ushort* source)
     {
         // Sign and magnitude move to a float's place, three exponent bits short; times 2^112 sets the exponent right
-        // (0x0001, the least subnormal, becomes 2^-136 · 2^112 = 2^-24), all but infinity and NaN, which get theirs by or.
+        // (0x0001, the least subnormal, becomes 2^-136 · 2^112 = 2^-24), all but infinity and NaN: those get
+        // theirs by or.
         var bits = Widen(source);
         var placed = ((bits << 16).AsInt32() >> 3) & Vector512.Create(unchecked((int)0x8FFF_E000));
         var scaled = placed.AsSingle() * Vector512.Create(5.192296858534828e33f);

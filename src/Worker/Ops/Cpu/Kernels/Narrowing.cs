@@ -29,8 +29,8 @@ internal static unsafe class Narrowing
     {
         for (var i = 0; i < count; i++)
         {
-            // Half of the last kept unit less one, plus that unit's own bit: 0x3F80_8000 (a tie) stays 0x3F80, 0x3F81_8000
-            // becomes 0x3F82. NaN keeps a set bit instead of rounding into infinity.
+            // Half of the last kept unit less one, plus that unit's own bit: 0x3F80_8000 (a tie) stays 0x3F80,
+            // 0x3F81_8000 becomes 0x3F82. NaN keeps a set bit instead of rounding into infinity.
             var bits = ((uint*)source)[i];
             var rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16;
             target[i] = (ushort)(float.IsNaN(source[i]) ? (bits >> 16) | 0x40 : rounded);

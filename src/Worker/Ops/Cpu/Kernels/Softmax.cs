@@ -7,8 +7,8 @@ internal static unsafe class Softmax<TV>
     where TV : struct, ILanes<TV>
 {
     /// <summary>
-    /// scores[i] = e^(s(i) − maximum) for first ≤ i &lt; end and 0 elsewhere, s = scale · score, soft-capped; the values
-    /// outside are not looked at. Returns the maximum and the sum; −∞ and 0 where nothing is visible.
+    /// scores[i] = e^(s(i) − maximum) for first ≤ i &lt; end and 0 elsewhere, s = scale · score, soft-capped; the
+    /// values outside are not looked at. Returns the maximum and the sum; −∞ and 0 where nothing is visible.
     /// </summary>
     /// <param name="scores">A multiple of the register of floats.</param>
     /// <param name="count">Floats to write, a multiple of the register.</param>

@@ -3,9 +3,9 @@ using System.Runtime.CompilerServices;
 namespace TensorParallel.Worker.Ops.Cpu.Kernels;
 
 /// <summary>
-/// Token rows in the order in which <see cref="DotTile{TV,TE}"/> reads them: groups of 1, 2, 4 or 6 rows, inside a group
-/// [step][row][lane], columns padded with zeros to whole steps, the last group with rows of zeros. Group g of first row r
-/// starts at float r · paddedColumns. Example: 9 rows are groups of 6 and 4 (one of them zeros).
+/// Token rows in the order in which <see cref="DotTile{TV,TE}"/> reads them: groups of 1, 2, 4 or 6 rows, inside a
+/// group [step][row][lane], columns padded with zeros to whole steps, the last group with rows of zeros. Group g of
+/// first row r starts at float r · paddedColumns. Example: 9 rows are groups of 6 and 4 (one of them zeros).
 /// </summary>
 internal static unsafe class TokenPacking<TV>
     where TV : struct, ILanes<TV>
@@ -14,8 +14,8 @@ internal static unsafe class TokenPacking<TV>
     public static int PaddedColumns(int columns) => (columns + TV.Count - 1) / TV.Count * TV.Count;
 
     /// <summary>
-    /// Size of the next group when <paramref name="remaining"/> rows are left; may be one more than are left. Seven and eight
-    /// rows go as 4 + 4: a lone seventh would cost a whole pass over the weights for one row.
+    /// Size of the next group when <paramref name="remaining"/> rows are left; may be one more than are left. Seven and
+    /// eight rows go as 4 + 4: a lone seventh would cost a whole pass over the weights for one row.
     /// </summary>
     public static int GroupRows(int remaining) =>
         TV.Count < 16 ? Math.Min(remaining, 2) : remaining switch

@@ -24,8 +24,8 @@ internal static unsafe class WeightRowKernels<TV, TE>
     }
 
     /// <summary>
-    /// x += delta (unless null); output = x / sqrt(mean(x²) + epsilon) · weight. Four sums side by side, so that the adds do
-    /// not wait for each other.
+    /// x += delta (unless null); output = x / sqrt(mean(x²) + epsilon) · weight. Four sums side by side, so that the
+    /// adds do not wait for each other.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void RmsNorm(float* x, float* delta, byte* weight, float epsilon, float* output, int count)
