@@ -10,7 +10,7 @@ namespace TensorParallel.EndToEnd.Tests;
 [Trait("Category", "RealClients")]
 public class RealClientTests
 {
-    private const int CannotInstall = 3;
+    private const int Missing = 3;
 
     [Fact]
     public async Task NodeAndPythonStreamCancelAndReflect()
@@ -27,7 +27,7 @@ public class RealClientTests
         var output = await clients.StandardOutput.ReadToEndAsync(TestContext.Current.CancellationToken);
         await clients.WaitForExitAsync(TestContext.Current.CancellationToken);
 
-        Assert.SkipWhen(clients.ExitCode == CannotInstall, output.Trim());
+        Assert.SkipWhen(clients.ExitCode == Missing, output.Trim());
         Assert.True(clients.ExitCode == 0, $"{output}\n{await errors}");
         Assert.Matches(@"[1-9]\d* passed, 0 failed\s*$", output);
     }

@@ -1,25 +1,18 @@
 #!/usr/bin/env bash
 # run.sh HOST:PORT: calls a running coordinator, that nobody else is using, with Node's and Python's gRPC clients.
-# Installs what they need where it is missing. Ends with "N passed, N failed"; exit code 0 only when nothing failed,
-# 3 when a client cannot be installed here (then nothing was checked).
+# Installs nothing: .ci/install-clients does. Ends with "N passed, N failed"; exit code 0 only when nothing failed, 3 when a
+# client is missing (then nothing was checked).
 set -euo pipefail
 cd "$(dirname "$0")"
 address=${1:?usage: run.sh HOST:PORT}
 python=/usr/bin/python3
 cannot() { echo "real clients: $1"; exit 3; }
 
-if [ ! -d node/node_modules ]; then
-  command -v npm >/dev/null || cannot "npm is not on the path"
-  (cd node && npm ci --no-audit --no-fund --loglevel=error) || cannot "npm ci failed"
-fi
-
-if ! "$python" -c 'import grpc, google.protobuf' 2>/dev/null || ! command -v grpc_python_plugin protoc >/dev/null; then
-  { command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; } \
-    || cannot "python3-grpcio, protobuf-compiler and protobuf-compiler-grpc are missing, and only root can install them"
-  export DEBIAN_FRONTEND=noninteractive
-  { apt-get update -qq && apt-get install -y -qq python3-grpcio python3-protobuf protobuf-compiler protobuf-compiler-grpc >/dev/null; } \
-    || cannot "apt-get failed"
-fi
+[ -d node/node_modules ] || cannot "Node's packages are missing: run .ci/install-clients"
+"$python" -c 'import grpc, google.protobuf' 2>/dev/null || cannot "python3-grpcio is missing: run .ci/install-clients"
+for program in node protoc grpc_python_plugin; do
+  command -v $program >/dev/null || cannot "$program is missing: run .ci/install-clients"
+done
 
 stubs=$(mktemp -d)
 trap 'rm -rf "$stubs"' EXIT
