@@ -117,6 +117,7 @@ internal static class CudaArguments
         internal int BlockTokens;
         internal int Window;
         internal int Splits;
+        internal int Sequences;
         internal float Scale;
         internal float SoftCap;
     }

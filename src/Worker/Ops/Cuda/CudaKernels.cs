@@ -44,19 +44,12 @@ internal static class CudaKernels
         "attention_decode.cu", "attention_decode",
         $"T={CudaElement.Name(dtype)} KV={CudaElement.Name(dtype)} HEAD_DIM={headDim} WARPS={shape.Warps} STAGES={shape.Stages}");
 
-    public static CudaKernel AttentionPrefill(DType dtype, int headDim) => new(
-        "attention_prefill.cu", "attention_prefill",
-        $"T={CudaElement.Name(dtype)} KV={CudaElement.Name(dtype)} HEAD_DIM={headDim} TOKENS={PrefillTokens(headDim)}");
-
     public static CudaKernel AttentionAny(DType activation, DType cache, int headDim) => new(
         "attention_any.cu", "attention_any",
         $"T={CudaElement.Name(activation)} KV={CudaElement.Name(cache)} HEAD_DIM={headDim}");
 
-    /// <summary>Tokens of a key tile: fewer for large heads, whose outputs fill the registers.</summary>
-    public static int PrefillTokens(int headDim) => headDim > 128 ? 32 : 64;
-
-    /// <summary>All variants for a device with this much shared memory a block.</summary>
-    public static IEnumerable<CudaKernel> All(int sharedMemoryBytes)
+    /// <summary>All variants for a device of this compute capability (90: 9.0) and with this much shared memory a block.</summary>
+    public static IEnumerable<CudaKernel> All(int capability, int sharedMemoryBytes)
     {
         foreach (var t in CudaElement.All)
         {
@@ -94,7 +87,10 @@ internal static class CudaKernels
             foreach (var headDim in s_headDims)
             {
                 yield return AttentionDecode(t, headDim, DecodeShape.For(headDim, sharedMemoryBytes));
-                yield return AttentionPrefill(t, headDim);
+                foreach (var method in Enum.GetValues<PrefillMethod>())
+                {
+                    yield return PrefillShape.For(headDim, capability, sharedMemoryBytes, method).Kernel(t);
+                }
             }
         }
     }
