@@ -24,14 +24,18 @@ internal static class CudaKernels
     public static CudaKernel Elementwise(string entry, DType activation) =>
         new("elementwise.cu", entry, $"T={CudaElement.Name(activation)}");
 
-    /// <summary>Products of 1 to 16 rows; <paramref name="wideTile"/>: 32 weight rows a block instead of 16.</summary>
-    public static CudaKernel Gemv(DType input, DType output, bool wideTile, bool manyRows) => new(
+    /// <summary>
+    /// Products of 1 to 16 rows; <paramref name="wideTile"/>: 32 weight rows a block instead of 16; <paramref name="gated"/>: the
+    /// activation follows.
+    /// </summary>
+    public static CudaKernel Gemv(DType input, DType output, bool wideTile, bool manyRows, bool gated) => new(
         "gemv.cu", "gemv",
-        $"T={CudaElement.Name(input)} OUT={CudaElement.Name(output)} MT={(wideTile ? 2 : 1)} NT={(manyRows ? 2 : 1)}");
+        $"T={CudaElement.Name(input)} OUT={CudaElement.Name(output)} MT={(wideTile ? 2 : 1)} NT={(manyRows ? 2 : 1)} {Gated(gated)}");
 
     /// <summary>Products of 1 or 2 rows; <paramref name="weightRows"/> of a block: 2, 4 or 8.</summary>
-    public static CudaKernel GemvFew(DType input, DType output, int rows, int weightRows) => new(
-        "gemv_few.cu", "gemv_few", $"T={CudaElement.Name(input)} OUT={CudaElement.Name(output)} NT={rows} ROWS={weightRows}");
+    public static CudaKernel GemvFew(DType input, DType output, int rows, int weightRows, bool gated) => new(
+        "gemv_few.cu", "gemv_few",
+        $"T={CudaElement.Name(input)} OUT={CudaElement.Name(output)} NT={rows} ROWS={weightRows} {Gated(gated)}");
 
     public static CudaKernel GemvAny(DType input, DType weight, DType output) => new(
         "gemv_any.cu", "gemv_any",
@@ -74,14 +78,16 @@ internal static class CudaKernels
         {
             foreach (var (wide, many) in ((bool, bool)[])[(false, false), (false, true), (true, false), (true, true)])
             {
-                yield return Gemv(t, t, wide, many);
-                yield return Gemv(t, DType.F32, wide, many);
+                yield return Gemv(t, t, wide, many, gated: false);
+                yield return Gemv(t, t, wide, many, gated: true);
+                yield return Gemv(t, DType.F32, wide, many, gated: false);
             }
 
             foreach (var (rows, weightRows) in ((int, int)[])[(1, 2), (1, 4), (1, 8), (2, 2), (2, 4), (2, 8)])
             {
-                yield return GemvFew(t, t, rows, weightRows);
-                yield return GemvFew(t, DType.F32, rows, weightRows);
+                yield return GemvFew(t, t, rows, weightRows, gated: false);
+                yield return GemvFew(t, t, rows, weightRows, gated: true);
+                yield return GemvFew(t, DType.F32, rows, weightRows, gated: false);
             }
 
             foreach (var headDim in s_headDims)
@@ -94,4 +100,6 @@ internal static class CudaKernels
             }
         }
     }
+
+    private static string Gated(bool gated) => $"GATED={(gated ? 1 : 0)}";
 }
