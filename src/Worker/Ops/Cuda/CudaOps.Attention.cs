@@ -8,8 +8,11 @@ internal sealed partial class CudaOps
     private const int MaxHeadDim = 256;
     private const int PlainAttentionThreads = 128;
 
-    // Blocks that decode attention aims at: as many as run at once.
-    private int DecodeBlocks => 2 * _device.Multiprocessors;
+    // Most blocks of decode attention that share a sequence's context, and those aimed at: as many as run at once. A carve-out leaves room
+    // for one a multiprocessor.
+    private int MostDecodeBlocks => 2 * _device.Multiprocessors;
+
+    private int DecodeBlocks => _device.Modules.Carveout is null or 100 ? MostDecodeBlocks : _device.Multiprocessors;
 
     public void RopeAndWriteKv(Tensor fused, HeadLayout heads, Tensor cosSin, StepRows rows, KvLayerView cache)
     {
@@ -140,7 +143,7 @@ internal sealed partial class CudaOps
         var groups = heads.KeyValueHeads * CeilDiv(Math.Min(heads.GroupSize, heads.QueryHeads), 16);
         arguments.Splits = Splits(rows.MaxContext, (long)groups * rows.Sequences, shape);
         var shared = shape.SharedBytes(heads.HeadDim);
-        var function = _device.Modules.Get(CudaKernels.AttentionDecode(dtype, heads.HeadDim, shape, rotates), shared);
+        var function = _device.Modules.Get(CudaKernels.AttentionDecode(dtype, heads.HeadDim, shape, rotates), shared, true);
         var grid = new CudaGrid(arguments.Splits, groups, rows.Sequences, shape.Warps * 32, shared);
         _device.Launch(function, grid, arguments);
     }
