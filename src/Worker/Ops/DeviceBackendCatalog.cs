@@ -29,7 +29,10 @@ internal static class DeviceBackendCatalog
     private static DeviceBackend OpenCpu(DeviceOpening opening)
     {
         var device = new CpuDevice(opening.Name, opening.Threads, poison: opening.Poison);
-        return new DeviceBackend(device, new CpuOps(device), new CpuSamplingOps());
+        return new DeviceBackend(device, new CpuOps(device), new CpuSamplingOps())
+        {
+            Measuring = new CpuMeasuringOps(device),
+        };
     }
 
     private static DeviceBackend OpenCuda(DeviceOpening opening)
@@ -41,7 +44,10 @@ internal static class DeviceBackendCatalog
         var device = new CudaDevice(ordinal, opening.Poison);
         try
         {
-            return new DeviceBackend(device, new CudaOps(device), new CudaSamplingOps(device));
+            return new DeviceBackend(device, new CudaOps(device), new CudaSamplingOps(device))
+            {
+                Measuring = new CudaMeasuringOps(device),
+            };
         }
         catch
         {

@@ -52,14 +52,26 @@ internal static class CudaKernels
         "attention_any.cu", "attention_any",
         $"T={CudaElement.Name(activation)} KV={CudaElement.Name(cache)} HEAD_DIM={headDim}");
 
+    /// <summary>Weights made on the device.</summary>
+    public static CudaKernel RandomFill(DType target) => new("random_fill.cu", "random_fill", $"T={CudaElement.Name(target)}");
+
+    /// <summary>The plain reading rate of the memory.</summary>
+    public static CudaKernel ReadSum() => new("read_sum.cu", "read_sum", "");
+
+    /// <summary>A pause of the stream.</summary>
+    public static CudaKernel Hold() => new("hold.cu", "hold", "");
+
     /// <summary>Tokens of a key tile: fewer for large heads, whose outputs fill the registers.</summary>
     public static int PrefillTokens(int headDim) => headDim > 128 ? 32 : 64;
 
     /// <summary>All variants for a device with this much shared memory a block.</summary>
     public static IEnumerable<CudaKernel> All(int sharedMemoryBytes)
     {
+        yield return ReadSum();
+        yield return Hold();
         foreach (var t in CudaElement.All)
         {
+            yield return RandomFill(t);
             foreach (var entry in (string[])["add", "gated_activation", "gather_rows", "add_bias", "round_with_bias"])
             {
                 yield return Elementwise(entry, t);
