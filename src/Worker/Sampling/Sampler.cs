@@ -81,7 +81,7 @@ internal sealed class Sampler : IDisposable
             _buffers.Settings.RowsAt(slot, 1).OffsetBytes);
         if (settings.HasPenalties)
         {
-            var counts = _buffers.Counts(slot);
+            var counts = _buffers.Counts.RowsAt(slot, 1);
             _device.Clear(counts.Buffer, counts.OffsetBytes, counts.Columns * sizeof(int));
         }
     }
@@ -97,7 +97,7 @@ internal sealed class Sampler : IDisposable
         history.Length += tokens.Length;
         if (history.Settings.HasPenalties)
         {
-            var counts = _buffers.Counts(slot);
+            var counts = _buffers.Counts.RowsAt(slot, 1);
             Count(counts, tokens[..prompt], generated: false);
             Count(counts, tokens[prompt..], generated: true);
         }
@@ -208,13 +208,7 @@ internal sealed class Sampler : IDisposable
         var rowPositions = _buffers.Positions.ColumnsAt(0, slots.Length);
         _device.CopyToDevice(MemoryMarshal.AsBytes(slots), rowSlots.Buffer, rowSlots.OffsetBytes);
         _device.CopyToDevice(MemoryMarshal.AsBytes(positions), rowPositions.Buffer, rowPositions.OffsetBytes);
-        var counts = new Tensor?[slots.Length];
-        for (var row = 0; row < slots.Length; row++)
-        {
-            counts[row] = _slots[slots[row]].Settings.HasPenalties ? _buffers.Counts(slots[row]) : null;
-        }
-
-        return new SamplingRows(slots.Length, rowSlots, rowPositions, _buffers.Settings, counts);
+        return new SamplingRows(slots.Length, rowSlots, rowPositions, _buffers.Settings, _buffers.Counts);
     }
 
     /// <summary>Room for what the neediest row of the step must know; the same on every rank.</summary>

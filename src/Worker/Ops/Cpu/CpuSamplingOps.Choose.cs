@@ -28,6 +28,12 @@ internal sealed unsafe partial class CpuSamplingOps
         CheckShape(summaries, rows.Count, parts.Count * layout.Words);
         for (var row = 0; row < rows.Count; row++)
         {
+            if (IsPadding(rows, row))
+            {
+                Ints(outcomes, 0)[row] = 0;
+                continue;
+            }
+
             ref readonly var settings = ref Settings(rows, row);
             var summary = Ints(summaries, row);
             Ints(outcomes, 0)[row] =

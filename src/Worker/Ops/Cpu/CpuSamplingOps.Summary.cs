@@ -12,6 +12,11 @@ internal sealed unsafe partial class CpuSamplingOps
         CheckShape(summary, rows.Count, layout.Words);
         for (var row = 0; row < rows.Count; row++)
         {
+            if (IsPadding(rows, row))
+            {
+                continue;
+            }
+
             ref readonly var settings = ref Settings(rows, row);
             var target = Ints(summary, row);
             target.Clear();

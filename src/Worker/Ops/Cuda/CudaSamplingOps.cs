@@ -75,13 +75,7 @@ internal sealed class CudaSamplingOps(CudaDevice device) : ISamplingOps, IDispos
         var hostRows = Read(rows, withCounts: true);
         _cpu.Commit(Read(tokens), firstToken, hostRows, last);
         Write(last, lastTokens);
-        for (var row = 0; row < rows.Count; row++)
-        {
-            if (rows.Counts[row] is { } counts)
-            {
-                Write(hostRows.Counts[row]!.Value, counts);
-            }
-        }
+        Write(hostRows.Counts, rows.Counts);
     }
 
     /// <summary>Returns the host memory.</summary>
@@ -91,12 +85,8 @@ internal sealed class CudaSamplingOps(CudaDevice device) : ISamplingOps, IDispos
 
     private SamplingRows Read(SamplingRows rows, bool withCounts)
     {
-        var counts = new Tensor?[rows.Count];
-        for (var row = 0; row < counts.Length && withCounts; row++)
-        {
-            counts[row] = rows.Counts[row] is { } given ? Read(given) : null;
-        }
-
+        // Slots are all that says whose counts are needed, and they are on the device.
+        var counts = withCounts ? Read(rows.Counts) : rows.Counts;
         return new SamplingRows(rows.Count, Read(rows.Slots), Read(rows.Positions), Read(rows.Settings), counts);
     }
 
