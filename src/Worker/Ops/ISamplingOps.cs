@@ -25,7 +25,10 @@ internal interface ISamplingOps
     /// <summary>Outcome of <see cref="Choose"/>: every token is banned or has the logit −infinity.</summary>
     const int NothingLeft = -2;
 
-    /// <summary>Outcome of <see cref="Choose"/>: the summaries cannot tell which tokens the filters keep.</summary>
+    /// <summary>
+    /// Outcome of <see cref="Choose"/>: the summaries cannot tell which tokens the filters keep. Never where one rank has
+    /// the whole vocabulary and the layout says so.
+    /// </summary>
     const int Unproven = -3;
 
     /// <summary>
