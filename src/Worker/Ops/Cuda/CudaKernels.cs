@@ -52,12 +52,29 @@ internal static class CudaKernels
         "attention_any.cu", "attention_any",
         $"T={CudaElement.Name(activation)} KV={CudaElement.Name(cache)} HEAD_DIM={headDim}");
 
+    /// <summary>First step of a summary; <paramref name="joins"/>: the only one.</summary>
+    public static CudaKernel SamplingScan(bool joins) => new("sampling_scan.cu", "sampling_scan", $"JOINS={(joins ? 1 : 0)}");
+
+    public static CudaKernel SamplingJoin() => new("sampling_join.cu", "sampling_join", string.Empty);
+
+    public static CudaKernel SamplingChoose() => new("sampling_choose.cu", "sampling_choose", string.Empty);
+
+    public static CudaKernel SamplingWhole() => new("sampling_whole.cu", "sampling_whole", string.Empty);
+
+    public static CudaKernel SamplingRows(string entry) => new("sampling_rows.cu", entry, string.Empty);
+
     /// <summary>Tokens of a key tile: fewer for large heads, whose outputs fill the registers.</summary>
     public static int PrefillTokens(int headDim) => headDim > 128 ? 32 : 64;
 
     /// <summary>All variants for a device with this much shared memory a block.</summary>
     public static IEnumerable<CudaKernel> All(int sharedMemoryBytes)
     {
+        foreach (var kernel in (CudaKernel[])
+            [SamplingScan(true), SamplingScan(false), SamplingJoin(), SamplingChoose(), SamplingWhole(), SamplingRows("commit_tokens")])
+        {
+            yield return kernel;
+        }
+
         foreach (var t in CudaElement.All)
         {
             foreach (var entry in (string[])["add", "gated_activation", "gather_rows", "add_bias", "round_with_bias"])
