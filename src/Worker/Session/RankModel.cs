@@ -29,7 +29,7 @@ internal sealed class RankModel(
     {
         measures.Times?.BeginStep();
         var result = model.Step(batch);
-        measures.Times?.EndStep(batch.Sequences.Sum(sequence => sequence.Rows), result.ComputeMicroseconds);
+        measures.Times?.EndStep(batch.Sequences.Sum(sequence => sequence.Rows));
         return result;
     }
 
