@@ -52,6 +52,15 @@ internal static class CudaKernels
         "attention_any.cu", "attention_any",
         $"T={CudaElement.Name(activation)} KV={CudaElement.Name(cache)} HEAD_DIM={headDim}");
 
+    /// <summary>Weights made on the device.</summary>
+    public static CudaKernel RandomFill(DType target) => new("random_fill.cu", "random_fill", $"T={CudaElement.Name(target)}");
+
+    /// <summary>The plain reading rate of the memory.</summary>
+    public static CudaKernel ReadSum() => new("read_sum.cu", "read_sum", "");
+
+    /// <summary>A pause of the stream.</summary>
+    public static CudaKernel Hold() => new("hold.cu", "hold", "");
+
     /// <summary>First step of a summary; <paramref name="joins"/>: the only one.</summary>
     public static CudaKernel SamplingScan(bool joins) => new("sampling_scan.cu", "sampling_scan", $"JOINS={(joins ? 1 : 0)}");
 
@@ -66,6 +75,8 @@ internal static class CudaKernels
     /// <summary>All variants for a device of this compute capability (90: 9.0) and with this much shared memory a block.</summary>
     public static IEnumerable<CudaKernel> All(int capability, int sharedMemoryBytes)
     {
+        yield return ReadSum();
+        yield return Hold();
         foreach (var kernel in (CudaKernel[])
             [SamplingScan(true), SamplingScan(false), SamplingJoin(), SamplingChoose(), SamplingWhole(), SamplingRows("commit_tokens")])
         {
@@ -74,6 +85,7 @@ internal static class CudaKernels
 
         foreach (var t in CudaElement.All)
         {
+            yield return RandomFill(t);
             foreach (var entry in (string[])["add", "gated_activation", "gather_rows", "add_bias", "round_with_bias"])
             {
                 yield return Elementwise(entry, t);
