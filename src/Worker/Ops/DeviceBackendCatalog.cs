@@ -34,7 +34,10 @@ internal static class DeviceBackendCatalog
     private static DeviceBackend OpenCpu(DeviceOpening opening)
     {
         var device = new CpuDevice(opening.Name, opening.Threads, poison: opening.Poison);
-        return new DeviceBackend(device, new CpuOps(device), new CpuSamplingOps());
+        return new DeviceBackend(device, new CpuOps(device), new CpuSamplingOps())
+        {
+            Measuring = new CpuMeasuringOps(device),
+        };
     }
 
     private static DeviceBackend OpenCuda(DeviceOpening opening)
@@ -46,7 +49,10 @@ internal static class DeviceBackendCatalog
         var device = new CudaDevice(ordinal, opening.Poison);
         try
         {
-            return new DeviceBackend(device, new CudaOps(device), OpenCudaSampling(device));
+            return new DeviceBackend(device, new CudaOps(device), OpenCudaSampling(device))
+            {
+                Measuring = new CudaMeasuringOps(device),
+            };
         }
         catch
         {

@@ -52,7 +52,7 @@ internal static class CudaArguments
         internal int Kind;
     }
 
-    /// <summary>gemv.cu; gemv_any.cu has <c>wide</c> where this has rowsPerBlock.</summary>
+    /// <summary>gemv.cu and gemv_few.cu; gemv_any.cu has <c>wide</c> where this has rowsPerBlock, and not the last two.</summary>
     [StructLayout(LayoutKind.Sequential)]
     internal struct Gemv
     {
@@ -68,6 +68,8 @@ internal static class CudaArguments
         internal int K;
         internal int RowsPerBlockOrWide;
         internal int BiasType;
+        internal int Run;
+        internal int Activation;
     }
 
     /// <summary>rope.cu.</summary>
@@ -194,6 +196,7 @@ internal static class CudaArguments
         internal int BlockTokens;
         internal int Window;
         internal int Splits;
+        internal int Sequences;
         internal float Scale;
         internal float SoftCap;
     }
