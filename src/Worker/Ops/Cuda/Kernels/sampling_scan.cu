@@ -1,7 +1,7 @@
 // First step of a summary: blockIdx.x is a part of a row, blockIdx.y the row. Every block finds the best token of its part, and what
 // else the row's settings need: the token that wins with noise, sums of exponentials, the best token of each 128.
 // Defines: JOINS 1: nothing else is needed of any row, and the last block of a row to end writes the row's summary; 0: sampling_join.cu
-// follows. 128,256 tokens, one row: 126 blocks, each thread reads 16 bytes; 16 rows: 32 blocks a row, four times 16 bytes.
+// follows. 128,256 tokens, one row: 126 blocks, each thread reads 16 bytes; 16 rows: 16 blocks a row, eight times 16 bytes.
 #include "sampling_parts.cuh"
 
 #define THREADS 256
