@@ -14,6 +14,9 @@ internal sealed class RankModel(WorkerModel model, IDevice device, Stack<IDispos
     public long BytesRead => model.LoadReport.BytesRead;
 
     /// <inheritdoc/>
+    public IReadOnlyList<string> Notes { get; init; } = [];
+
+    /// <inheritdoc/>
     public IReadOnlyList<MemoryUse> MemoryUse() => device.MemoryUse();
 
     /// <inheritdoc/>

@@ -1,3 +1,4 @@
+using System.Globalization;
 using TensorParallel.Worker.Collectives;
 using TensorParallel.Worker.Devices;
 using TensorParallel.Worker.Execution;
@@ -23,7 +24,7 @@ internal sealed class RankModelLoader : IRankModelLoader
             var context = new RankContext(load.Rank, load.Plan.WorldSize, device, ops, sampling, collective);
             var model = Own(WorkerModel.Load(
                 load.ModelFolder, load.Plan, context, told => progress(told.BytesDone, told.BytesTotal)));
-            return new RankModel(model, device, owned);
+            return new RankModel(model, device, owned) { Notes = Notes(collective) };
         }
         catch
         {
@@ -38,6 +39,13 @@ internal sealed class RankModelLoader : IRankModelLoader
             return item;
         }
     }
+
+    private static IReadOnlyList<string> Notes(ICollective collective) =>
+    [
+        $"{collective.Size} ranks joined by {collective.Name}",
+        .. collective.Timings.Select(t => string.Create(
+            CultureInfo.InvariantCulture, $"{t.Operation} of {t.Bytes / 1024} KiB, {t.Path}: {t.Microseconds:F2} us")),
+    ];
 
     private static ICollective Join(RankLoad load, BootstrapExchange bootstrap, IDevice device)
     {
