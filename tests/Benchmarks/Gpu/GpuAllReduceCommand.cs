@@ -1,6 +1,5 @@
 using System.Globalization;
 using TensorParallel.Protocol.Checkpoints;
-using TensorParallel.Worker.Collectives;
 using TensorParallel.Worker.Collectives.PeerMemory;
 using TensorParallel.Worker.Devices;
 using TensorParallel.Worker.Native;

@@ -9,13 +9,11 @@ namespace TensorParallel.Worker.Gpu.Tests.Collectives;
 
 /// <summary>
 /// A rank in a process of its own: this test program started again with a variable in its environment, which makes it run one rank
-/// instead of tests. It writes one line: a hash of its results, or an error.
+/// instead of tests. It writes one line: a hash of its results, an error, or the name of a
+/// group without peer memory.
 /// </summary>
 internal static class PeerMemoryProcess
 {
-    /// <summary>What the line begins with where memory cannot be shared.</summary>
-    internal const string NoPeerMemory = "no peer memory: ";
-
     private const string Variable = "TENSOR_PARALLEL_TEST_PEER_MEMORY";
 
     /// <summary>Starts a rank.</summary>
@@ -61,7 +59,7 @@ internal static class PeerMemoryProcess
             using var collective = new PeerMemoryBackend().Join(blob, rank, size, device, timeout);
             if (collective is not PeerMemoryCollective)
             {
-                Console.WriteLine(NoPeerMemory + collective.Name);
+                Console.WriteLine(collective.Name);
                 return;
             }
 

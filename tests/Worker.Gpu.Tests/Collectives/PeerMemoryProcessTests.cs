@@ -14,7 +14,7 @@ public sealed class PeerMemoryProcessTests
     public void Processes_agree_on_random_mixed_calls(int size)
     {
         var lines = Run(size, 200, killed: -1, seconds: 20);
-        Assert.SkipWhen(lines.All(l => l.StartsWith(PeerMemoryProcess.NoPeerMemory, StringComparison.Ordinal)), lines[0]);
+        SkipUnreachable(lines);
         Assert.Single(lines.Distinct());
         Assert.Matches("^[0-9A-F]{64}$", lines[0]);
     }
@@ -24,11 +24,14 @@ public sealed class PeerMemoryProcessTests
     {
         var began = Stopwatch.GetTimestamp();
         var lines = Run(2, 200, killed: 1, seconds: 4);
-        Assert.SkipWhen(lines[0].StartsWith(PeerMemoryProcess.NoPeerMemory, StringComparison.Ordinal), lines[0]);
+        SkipUnreachable(lines);
         Assert.Empty(lines[1]);
         Assert.Matches("^CollectiveException: Rank 0 of 2 waited [0-9.]+ s for (rank 1|its peers) in [A-Za-z]+, call [0-9]+\\.$", lines[0]);
         Assert.InRange(Stopwatch.GetElapsedTime(began).TotalSeconds, 0, 60);
     }
+
+    private static void SkipUnreachable(string[] lines) =>
+        Assert.SkipWhen(lines[0].Contains("no peer access", StringComparison.Ordinal), lines[0]);
 
     private static string[] Run(int size, int calls, int killed, int seconds)
     {
