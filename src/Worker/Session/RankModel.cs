@@ -6,9 +6,11 @@ namespace TensorParallel.Worker.Session;
 
 /// <summary>A loaded model with all it stands on.</summary>
 /// <param name="model">The model.</param>
-/// <param name="device">Its device.</param>
+/// <param name="measures">Measures what it stands on.</param>
+/// <param name="startParts">What loading was spent on.</param>
 /// <param name="owned">Everything to dispose, last made first.</param>
-internal sealed class RankModel(WorkerModel model, IDevice device, Stack<IDisposable> owned) : IRankModel
+internal sealed class RankModel(
+    WorkerModel model, RankMeasures measures, IReadOnlyList<StartPart> startParts, Stack<IDisposable> owned) : IRankModel
 {
     /// <inheritdoc/>
     public long BytesRead => model.LoadReport.BytesRead;
@@ -17,10 +19,22 @@ internal sealed class RankModel(WorkerModel model, IDevice device, Stack<IDispos
     public IReadOnlyList<string> Notes { get; init; } = [];
 
     /// <inheritdoc/>
-    public IReadOnlyList<MemoryUse> MemoryUse() => device.MemoryUse();
+    public IReadOnlyList<StartPart> StartParts => startParts;
 
     /// <inheritdoc/>
-    public StepResult Step(StepBatch batch) => model.Step(batch);
+    public IReadOnlyList<MemoryUse> MemoryUse() => measures.Device.MemoryUse();
+
+    /// <inheritdoc/>
+    public IReadOnlyList<Measuring.Figure> Measure(MeasureRequest request) => measures.Measure(request);
+
+    /// <inheritdoc/>
+    public StepResult Step(StepBatch batch)
+    {
+        measures.Times?.BeginStep();
+        var result = model.Step(batch);
+        measures.Times?.EndStep(batch.Sequences.Sum(sequence => sequence.Rows), result.ComputeMicroseconds);
+        return result;
+    }
 
     /// <inheritdoc/>
     public void Dispose() => Free(owned);

@@ -1,5 +1,6 @@
 using TensorParallel.Protocol.Checkpoints;
 using TensorParallel.Worker.Devices;
+using TensorParallel.Worker.Ops.Cuda;
 
 namespace TensorParallel.Worker.Collectives.PeerMemory;
 
@@ -23,6 +24,8 @@ internal sealed class PeerCalibration(PeerGroup group, ICollective others, RankE
     private const int NormColumns = 4096;
 
     private static readonly int[] s_bytes = [8 << 10, 32 << 10, 64 << 10, 128 << 10, 256 << 10, 512 << 10, 1 << 20, 2 << 20];
+    // Longer than the host takes to issue the calls, so that the GPU does not wait for it.
+    private static readonly TimeSpan s_hold = TimeSpan.FromMilliseconds(0.3);
     private static readonly int[] s_parts = [1, 2, 4, 8];
 
     private readonly PeerCalls _calls = new(group);
@@ -58,7 +61,7 @@ internal sealed class PeerCalibration(PeerGroup group, ICollective others, RankE
 
     /// <summary>
     /// Up to which size one shot, and then two shots, are the best, going up from the smallest. NCCL is measured outside of graphs,
-    /// where the host's part shows, so it must be clearly faster to be preferred: by a tenth.
+    /// where calls are further apart, so it must be clearly faster to be preferred: by a tenth.
     /// </summary>
     internal static (long OneShotBytes, long TwoShotBytes) Limits(IEnumerable<CollectiveTiming> timings)
     {
@@ -132,8 +135,10 @@ internal sealed class PeerCalibration(PeerGroup group, ICollective others, RankE
         using var start = new CudaEvent(group.Device);
         using var end = new CudaEvent(group.Device);
         var times = new double[3];
+        using var marks = new CudaMarks(group.Device);
         for (var i = 0; i < times.Length; i++)
         {
+            marks.Hold(s_hold);
             start.Record();
             issue();
             end.Record();

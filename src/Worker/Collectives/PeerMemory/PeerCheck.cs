@@ -51,6 +51,7 @@ internal sealed class PeerCheck(PeerGroup group, RankExchange exchange)
             _ = group.Device.Modules.Get(CudaKernels.PeerSum(DType.BF16, group.Size));
             _ = group.Device.Modules.Get(CudaKernels.PeerSumNorm(DType.BF16, DType.BF16, group.Size, 1));
             _ = group.Device.Modules.Get(CudaKernels.PeerGather(group.Size));
+            _ = group.Device.Modules.Get(CudaKernels.Hold());
             return null;
         }
         catch (NativeException e)

@@ -57,7 +57,7 @@ DEVICE u32 load_packet(const char* p, u32& a, u32& b, u32 epoch)
         : "=r"(a), "=r"(e), "=r"(b), "=r"(f) : "l"(p) : "memory");
     return e == epoch ? f : ~epoch;
 }
-DEVICE i64 nanoseconds() { i64 t; asm volatile("mov.u64 %0, %globaltimer;" : "=l"(t)); return t; }
+DEVICE i64 nanoseconds() { i64 t; asm volatile("mov.u64 %0, %%globaltimer;" : "=l"(t)); return t; }
 DEVICE void store_report(u32* p, u32 value) { asm volatile("st.relaxed.sys.global.u32 [%0], %1;" :: "l"(p), "r"(value) : "memory"); }
 DEVICE u32 load_report(const u32* p)
 {
