@@ -16,6 +16,9 @@ internal sealed class RankModel(
     public long BytesRead => model.LoadReport.BytesRead;
 
     /// <inheritdoc/>
+    public IReadOnlyList<string> Notes { get; init; } = [];
+
+    /// <inheritdoc/>
     public IReadOnlyList<StartPart> StartParts => startParts;
 
     /// <inheritdoc/>
