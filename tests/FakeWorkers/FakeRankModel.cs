@@ -1,6 +1,7 @@
 using TensorParallel.Protocol.Generation;
 using TensorParallel.Worker.Collectives;
 using TensorParallel.Worker.Devices;
+using TensorParallel.Worker.Execution;
 using TensorParallel.Worker.Session;
 
 namespace TensorParallel.FakeWorkers;
@@ -12,7 +13,13 @@ internal sealed class FakeRankModel(int rank, int worldSize, FakeBehaviour behav
 
     public IReadOnlyList<MemoryUse> MemoryUse() => [new MemoryUse(MemoryPurpose.Weights, 900 + rank, 1000 + rank)];
 
-    public StepResult Step(StepBatch batch)
+    public IPendingStep Issue(StepBatch batch) => new FinishedStep(Step(batch));
+
+    public void Dispose()
+    {
+    }
+
+    private StepResult Step(StepBatch batch)
     {
         switch (behaviour)
         {
@@ -38,7 +45,14 @@ internal sealed class FakeRankModel(int rank, int worldSize, FakeBehaviour behav
         return new StepResult(batch.Step, tokens, rank + 1);
     }
 
-    public void Dispose()
+    private sealed class FinishedStep(StepResult result) : IPendingStep
     {
+        public bool IsDone => true;
+
+        public void Wait()
+        {
+        }
+
+        public StepResult Finish() => result;
     }
 }

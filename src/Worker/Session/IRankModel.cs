@@ -1,5 +1,6 @@
 using TensorParallel.Protocol.Generation;
 using TensorParallel.Worker.Devices;
+using TensorParallel.Worker.Execution;
 
 namespace TensorParallel.Worker.Session;
 
@@ -15,6 +16,8 @@ internal interface IRankModel : IDisposable
     /// <summary>Device memory, one entry a purpose.</summary>
     IReadOnlyList<MemoryUse> MemoryUse();
 
-    /// <summary>Executes one step together with the other ranks; returns when its tokens are known.</summary>
-    StepResult Step(StepBatch batch);
+    /// <summary>
+    /// Begins one step together with the other ranks. It may be done at once, or later: then further steps can be begun meanwhile.
+    /// </summary>
+    IPendingStep Issue(StepBatch batch);
 }

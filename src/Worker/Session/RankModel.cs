@@ -17,7 +17,7 @@ internal sealed class RankModel(WorkerModel model, IDevice device, Stack<IDispos
     public IReadOnlyList<MemoryUse> MemoryUse() => device.MemoryUse();
 
     /// <inheritdoc/>
-    public StepResult Step(StepBatch batch) => model.Step(batch);
+    public IPendingStep Issue(StepBatch batch) => model.Issue(batch);
 
     /// <inheritdoc/>
     public void Dispose() => Free(owned);

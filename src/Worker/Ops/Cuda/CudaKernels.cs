@@ -15,6 +15,8 @@ internal static class CudaKernels
     /// <summary>Dtypes that tensor-core kernels take.</summary>
     private static readonly DType[] s_halves = [DType.BF16, DType.F16];
 
+    public static CudaKernel TokenIds { get; } = new("token_ids.cu", "token_ids", string.Empty);
+
     public static CudaKernel Embedding(DType output, DType table) =>
         new("embedding.cu", "embedding", $"T={CudaElement.Name(output)} W={CudaElement.Name(table)}");
 
@@ -58,6 +60,7 @@ internal static class CudaKernels
     /// <summary>All variants for a device with this much shared memory a block.</summary>
     public static IEnumerable<CudaKernel> All(int sharedMemoryBytes)
     {
+        yield return TokenIds;
         foreach (var t in CudaElement.All)
         {
             foreach (var entry in (string[])["add", "gated_activation", "gather_rows", "add_bias", "round_with_bias"])

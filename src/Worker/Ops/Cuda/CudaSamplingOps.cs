@@ -19,6 +19,8 @@ internal sealed class CudaSamplingOps(CudaDevice device) : ISamplingOps, IDispos
     private readonly List<DeviceBuffer?> _memory = [];
     private int _places;
 
+    public bool IsRecordable => false;
+
     public void CountTokens(Tensor counts, Tensor ids, int firstToken, bool generated)
     {
         Begin();
