@@ -25,7 +25,10 @@ internal interface ISamplingOps
     /// <summary>Outcome of <see cref="Choose"/>: every token is banned or has the logit −infinity.</summary>
     const int NothingLeft = -2;
 
-    /// <summary>Outcome of <see cref="Choose"/>: the summaries cannot tell which tokens the filters keep.</summary>
+    /// <summary>
+    /// Outcome of <see cref="Choose"/>: the summaries cannot tell which tokens the filters keep. Never where one rank has
+    /// the whole vocabulary and the layout says so.
+    /// </summary>
     const int Unproven = -3;
 
     /// <summary>
@@ -37,11 +40,6 @@ internal interface ISamplingOps
     /// Whether every operation but <see cref="Adjust"/> and <see cref="ChooseFromAll"/> leaves the host out, so that it can be recorded.
     /// </summary>
     bool IsRecordable => true;
-
-    /// <summary>
-    /// Whether <see cref="Choose"/> never answers <see cref="Unproven"/> where one rank has the whole vocabulary.
-    /// </summary>
-    bool ProvesAlone => false;
 
     /// <summary>
     /// Adds tokens to a sequence's counts. Ids outside [firstToken, firstToken + counts.Columns) belong to other ranks.

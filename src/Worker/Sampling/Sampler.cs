@@ -13,8 +13,8 @@ namespace TensorParallel.Worker.Sampling;
 /// Draws tokens from logits whose vocabulary is cut over the ranks of a group. Every rank calls the same methods with
 /// the same slots, positions and settings, and its own logits; every rank gets the same tokens, at any number of ranks.
 /// <para>
-/// A step costs one gather of a few words a row. Only where top-k, top-p or min-p need more tokens than the ranks' best
-/// candidates, that row's logits are gathered (<see cref="GatheredRows"/> counts them). Used by one thread.
+/// A step costs one gather of a few words a row. Only where the vocabulary is shared and top-k, top-p or min-p need more
+/// tokens than the ranks' best candidates, that row's logits are gathered (<see cref="GatheredRows"/> counts them). Used by one thread.
 /// </para>
 /// </summary>
 internal sealed class Sampler : IDisposable
@@ -115,11 +115,11 @@ internal sealed class Sampler : IDisposable
     /// </summary>
     public bool CanDraw(ReadOnlySpan<int> slots)
     {
-        var proven = _collective.Size == 1 && _ops.ProvesAlone;
         foreach (var slot in slots)
         {
             var settings = Begun(slot).Settings;
-            if (settings.LogProbs > 0 || (settings.HasFilters && !settings.IsGreedy && !proven))
+            var mayBeUnproven = _collective.Size > 1 && settings.HasFilters && !settings.IsGreedy;
+            if (settings.LogProbs > 0 || mayBeUnproven)
             {
                 return false;
             }
@@ -133,7 +133,7 @@ internal sealed class Sampler : IDisposable
     /// </summary>
     public SummaryLayout LayoutOf(ReadOnlySpan<int> slots)
     {
-        var layout = new SummaryLayout(1, 0);
+        var layout = new SummaryLayout(1, 0, IsWhole: _collective.Size == 1);
         foreach (var slot in slots)
         {
             // One candidate more than top-k shows that the k-th has no further ties.
@@ -142,8 +142,11 @@ internal sealed class Sampler : IDisposable
                 : settings.TopK is >= UsualCandidates and < SamplerWorkspace.MaxCandidates
                     ? (int)BitOperations.RoundUpToPowerOf2((uint)settings.TopK + 1)
                 : UsualCandidates;
-            layout =
-                new SummaryLayout(Math.Max(layout.Candidates, needed), Math.Max(layout.LogProbs, settings.LogProbs));
+            layout = layout with
+            {
+                Candidates = Math.Max(layout.Candidates, needed),
+                LogProbs = Math.Max(layout.LogProbs, settings.LogProbs),
+            };
         }
 
         return layout with { Candidates = Math.Min(layout.Candidates, Math.Max(1, _partColumns.Max())) };
