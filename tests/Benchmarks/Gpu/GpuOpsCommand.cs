@@ -16,6 +16,7 @@ internal static class GpuOpsCommand
         ["rows"] = RowsBenchmark.Run,
         ["prefill"] = PrefillBenchmark.Run,
         ["step"] = DecodeStepBenchmark.Run,
+        ["runner"] = RunnerBenchmark.Run,
     };
 
     public static int Run(IReadOnlyList<string> sections)
