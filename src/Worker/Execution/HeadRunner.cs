@@ -66,7 +66,7 @@ internal sealed class HeadRunner : IDisposable
         };
     }
 
-    /// <summary>Logits of the wanted rows, and where the shape says so the draw: on the device alone.</summary>
+    /// <summary>Logits of the wanted rows, on the device alone.</summary>
     public void Issue(StepTensors step)
     {
         var (shape, activations, head) = (step.Shape, step.Activations, step.Head!);
@@ -84,9 +84,14 @@ internal sealed class HeadRunner : IDisposable
         }
 
         _head.Forward(rows, Logits(shape.LogitRows));
-        if (shape.Draw is { } layout)
+    }
+
+    /// <summary>The tokens of these logits where the shape says that the device draws them, on the device alone.</summary>
+    public void Draw(StepTensors step)
+    {
+        if (step.Shape.Draw is { } layout)
         {
-            _sampler.Draw(Logits(shape.SampledRows), head.Slots, head.Positions, layout);
+            _sampler.Draw(Logits(step.Shape.SampledRows), step.Head!.Slots, step.Head.Positions, layout);
         }
     }
 

@@ -38,6 +38,10 @@ internal sealed class ModelRunner(
     private readonly Tensor? _lastTokens = head?.LastTokens ?? buffers.Find(WorkspaceBuffers.LastTokens);
     private readonly StepClock _clock = new();
 
+    // In a device map ranks without head do not know how tokens are drawn. They must record and replay in the same steps as the head's,
+    // so there the draw is no part of it.
+    private readonly bool _recordsDraw = pipeline.First == pipeline.Last;
+
     /// <summary>
     /// Sees the logits of every sequence's last row, whole, on ranks that have the head: for tests and comparisons.
     /// Set it on all of those ranks or on none, because cut logits are gathered for it.
@@ -83,13 +87,19 @@ internal sealed class ModelRunner(
         var wanted = head is null ? null : new WantedRows(batch, all: LogitSink is not null);
         var isDecode = StepShape.IsDecode(batch) && LogitSink is null;
         var step = inputs.Upload(batch, ShapeOf(batch, wanted, isDecode), wanted);
+        var key = _recordsDraw ? step.Shape : step.Shape with { Draw = null };
         if (!isDecode)
         {
             Compute(step);
         }
-        else if (decodeSteps.Run(step.Shape, () => Compute(step)))
+        else if (decodeSteps.Run(key, () => Compute(step)))
         {
             context.Collective.Replayed();
+        }
+
+        if (!_recordsDraw)
+        {
+            head?.Draw(step);
         }
 
         var result = Complete(batch, step.Shape, wanted);
@@ -134,6 +144,10 @@ internal sealed class ModelRunner(
         else
         {
             (head ?? throw NotHere("output head")).Issue(step);
+            if (_recordsDraw)
+            {
+                head.Draw(step);
+            }
         }
     }
 
