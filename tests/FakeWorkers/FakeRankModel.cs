@@ -2,6 +2,7 @@ using TensorParallel.Protocol.Generation;
 using TensorParallel.Worker.Collectives;
 using TensorParallel.Worker.Devices;
 using TensorParallel.Worker.Execution;
+using TensorParallel.Worker.Measuring;
 using TensorParallel.Worker.Session;
 
 namespace TensorParallel.FakeWorkers;
@@ -12,6 +13,14 @@ internal sealed class FakeRankModel(int rank, int worldSize, FakeBehaviour behav
     public long BytesRead => FakeRankModelLoader.Bytes;
 
     public IReadOnlyList<MemoryUse> MemoryUse() => [new MemoryUse(MemoryPurpose.Weights, 900 + rank, 1000 + rank)];
+
+    public IReadOnlyList<StartPart> StartParts => [new StartPart("fake", TimeSpan.FromMilliseconds(5 + rank))];
+
+    public IReadOnlyList<Figure> Measure(MeasureRequest request) => behaviour switch
+    {
+        FakeBehaviour.MeasureThrow => throw new ArithmeticException("Overflow in the fake measure."),
+        _ => [.. request.Sizes.Select(size => new Figure($"{request.Kind}", 10 + rank, size))],
+    };
 
     public IPendingStep Issue(StepBatch batch) => new FinishedStep(Step(batch));
 
@@ -43,16 +52,5 @@ internal sealed class FakeRankModel(int rank, int worldSize, FakeBehaviour behav
                 .ToArray()
             : [];
         return new StepResult(batch.Step, tokens, rank + 1);
-    }
-
-    private sealed class FinishedStep(StepResult result) : IPendingStep
-    {
-        public bool IsDone => true;
-
-        public void Wait()
-        {
-        }
-
-        public StepResult Finish() => result;
     }
 }

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using static TensorParallel.Worker.Native.CudaDriver;
 
 namespace TensorParallel.Worker.Devices;
@@ -21,6 +22,12 @@ internal sealed unsafe class CudaModuleCache(CudaDevice device) : IDisposable
 
     private readonly Dictionary<CudaKernel, CudaFunction> _functions = [];
     private readonly Dictionary<string, nint> _modules = [];
+
+    /// <summary>Modules loaded, compiled ones included.</summary>
+    public int Loaded { get; private set; }
+
+    /// <summary>Time that finding, compiling and loading modules took.</summary>
+    public TimeSpan LoadTime { get; private set; }
 
     /// <summary>Kernels compiled because the disk did not have them.</summary>
     public int Compiled { get; private set; }
@@ -82,6 +89,7 @@ internal sealed unsafe class CudaModuleCache(CudaDevice device) : IDisposable
 
     private nint Module(CudaKernel kernel)
     {
+        var started = Stopwatch.GetTimestamp();
         var architecture = CudaCompiler.Architecture(device.Capability);
         var fingerprint = CudaCompiler.Fingerprint(kernel, architecture);
         if (_modules.TryGetValue(fingerprint, out var known))
@@ -90,7 +98,10 @@ internal sealed unsafe class CudaModuleCache(CudaDevice device) : IDisposable
         }
 
         var path = Path.Combine(Folder, $"{Path.GetFileNameWithoutExtension(kernel.File)}-{fingerprint[..32]}.cubin");
-        return _modules[fingerprint] = TryLoadFile(path) ?? LoadCompiled(kernel, architecture, path);
+        var module = TryLoadFile(path) ?? LoadCompiled(kernel, architecture, path);
+        Loaded++;
+        LoadTime += Stopwatch.GetElapsedTime(started);
+        return _modules[fingerprint] = module;
     }
 
     private static nint? TryLoadFile(string path)

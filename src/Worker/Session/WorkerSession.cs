@@ -88,6 +88,10 @@ internal sealed partial class WorkerSession(
                         command.Step, _limits ?? throw new WireException("A step came before the load command."));
                     compute.Post(() => Step(batch));
                     break;
+                case WorkerCommand.CommandOneofCase.Measure:
+                    var request = command.Measure.ToRequest();
+                    compute.Post(() => Measure(request));
+                    break;
                 case WorkerCommand.CommandOneofCase.Stop:
                     compute.Post(Stop);
                     compute.Complete();
@@ -150,6 +154,12 @@ internal sealed partial class WorkerSession(
                 new MemoryUse { Purpose = use.Purpose.ToString(), Current = use.Current, Peak = use.Peak });
         }
 
+        foreach (var part in _model.StartParts)
+        {
+            loaded.Parts.Add(
+                new Protocol.Wire.Workers.StartPart { Name = part.Name, Microseconds = (long)part.Duration.TotalMicroseconds });
+        }
+
         _post(new WorkerEvent { Loaded = loaded });
     }
 
@@ -162,6 +172,12 @@ internal sealed partial class WorkerSession(
     {
         _answers?.Close();
         _model?.Dispose();
+    }
+
+    private void Measure(MeasureRequest request)
+    {
+        var model = _model ?? throw new WireException("A measure command came before the load command.");
+        _post(model.Measure(request).ToEvent());
     }
 
     // Our own exceptions are sentences already; others say too little without their kind ("Specified cast is not
