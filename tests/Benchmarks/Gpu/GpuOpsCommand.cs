@@ -15,6 +15,7 @@ internal static class GpuOpsCommand
         ["decode"] = DecodeAttentionBenchmark.Run,
         ["rows"] = RowsBenchmark.Run,
         ["prefill"] = PrefillBenchmark.Run,
+        ["sampling"] = SamplingOpsBenchmark.Run,
         ["step"] = DecodeStepBenchmark.Run,
         ["runner"] = RunnerBenchmark.Run,
     };
