@@ -54,6 +54,14 @@ internal interface ICollective : IDisposable
     void Barrier();
 
     /// <summary>
+    /// To be called when recorded work that holds calls of this group has been issued again: the calls were made without this object
+    /// knowing, and a wait on a peer inside them has the group's limit, too. Every rank replays the same work.
+    /// </summary>
+    void Replayed()
+    {
+    }
+
+    /// <summary>
     /// Throws <see cref="CollectiveException"/> if a call that had returned has failed since: where calls only queue work, what was
     /// computed after it is meaningless. To be called before results leave the rank. Calls that return when they are done have
     /// nothing to tell.

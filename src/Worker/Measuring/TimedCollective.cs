@@ -52,6 +52,8 @@ internal sealed class TimedCollective(ICollective inner, OperationTimes times) :
 
     public void Barrier() => inner.Barrier();
 
+    public void Replayed() => inner.Replayed();
+
     public void ThrowIfFailed() => inner.ThrowIfFailed();
 
     public void Dispose()

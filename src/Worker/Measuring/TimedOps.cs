@@ -12,6 +12,12 @@ internal sealed class TimedOps(IDeviceOps inner, OperationTimes times) : IDevice
 
     public DType ActivationDType(DType modelDType) => inner.ActivationDType(modelDType);
 
+    public void TokenIds(Tensor given, Tensor slots, Tensor lastTokens, Tensor ids)
+    {
+        using var timing = times.Time("token_ids");
+        inner.TokenIds(given, slots, lastTokens, ids);
+    }
+
     public void Embedding(Tensor table, Tensor ids, int firstRow, Tensor output)
     {
         using var timing = times.Time("embedding");

@@ -28,12 +28,17 @@ internal sealed class RankModel(
     public IReadOnlyList<Measuring.Figure> Measure(MeasureRequest request) => measures.Measure(request);
 
     /// <inheritdoc/>
-    public StepResult Step(StepBatch batch)
+    public IPendingStep Issue(StepBatch batch)
     {
-        measures.Times?.BeginStep();
+        if (measures.Times is not { } times)
+        {
+            return model.Issue(batch);
+        }
+
+        times.BeginStep();
         var result = model.Step(batch);
-        measures.Times?.EndStep(batch.Sequences.Sum(sequence => sequence.Rows));
-        return result;
+        times.EndStep(batch.Sequences.Sum(sequence => sequence.Rows));
+        return new FinishedStep(result);
     }
 
     /// <inheritdoc/>

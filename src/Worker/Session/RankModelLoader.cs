@@ -67,7 +67,8 @@ internal sealed class RankModelLoader : IRankModelLoader
             backend.Device,
             times is null ? backend.Ops : new TimedOps(backend.Ops, times),
             backend.Sampling,
-            times is null ? collective : new TimedCollective(collective, times));
+            times is null ? collective : new TimedCollective(collective, times),
+            RecordsSteps: times is null);
 
     private static ICollective Join(RankLoad load, BootstrapExchange bootstrap, IDevice device)
     {

@@ -127,6 +127,8 @@ internal sealed class PeerMemoryCollective : ICollective
         _group.ThrowIfFailed();
     }
 
+    public void Replayed() => _others.Replayed();
+
     public void ThrowIfFailed()
     {
         _group.ThrowIfFailed();

@@ -15,6 +15,8 @@ internal static class CudaKernels
     /// <summary>Dtypes that tensor-core kernels take.</summary>
     private static readonly DType[] s_halves = [DType.BF16, DType.F16];
 
+    public static CudaKernel TokenIds { get; } = new("token_ids.cu", "token_ids", string.Empty);
+
     public static CudaKernel Embedding(DType output, DType table) =>
         new("embedding.cu", "embedding", $"T={CudaElement.Name(output)} W={CudaElement.Name(table)}");
 
@@ -107,6 +109,7 @@ internal static class CudaKernels
 
     private static IEnumerable<CudaKernel> OfOneDevice(int capability, int sharedMemoryBytes)
     {
+        yield return TokenIds;
         yield return ReadSum();
         yield return Hold();
         foreach (var kernel in (CudaKernel[])
