@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using static TensorParallel.Worker.Native.CudaDriver;
 
 namespace TensorParallel.Worker.Devices;
@@ -24,6 +25,12 @@ internal sealed unsafe class CudaModuleCache(CudaDevice device) : IDisposable
     private readonly HashSet<nint> _sharing = [];
     private readonly Dictionary<CudaKernel, CudaFunction> _functions = [];
     private readonly Dictionary<string, nint> _modules = [];
+
+    /// <summary>Modules loaded, compiled ones included.</summary>
+    public int Loaded { get; private set; }
+
+    /// <summary>Time that finding, compiling and loading modules took.</summary>
+    public TimeSpan LoadTime { get; private set; }
 
     /// <summary>Kernels compiled because the disk did not have them.</summary>
     public int Compiled { get; private set; }
@@ -62,12 +69,15 @@ internal sealed unsafe class CudaModuleCache(CudaDevice device) : IDisposable
         }
     }
 
-    /// <summary>Sets the <see cref="Carveout"/> for good: for benchmarks.</summary>
+    /// <summary>Sets the <see cref="Carveout"/>, whatever is proposed until <see cref="FreeCarveout"/>: for benchmarks.</summary>
     public void FixCarveout(int? percent)
     {
         IsCarveoutFixed = true;
         SetCarveout(percent);
     }
+
+    /// <summary>Takes proposals again.</summary>
+    public void FreeCarveout() => IsCarveoutFixed = false;
 
     /// <summary>The kernel, ready to launch with up to <paramref name="sharedBytes"/> of dynamic shared memory.</summary>
     /// <param name="kernel">The variant.</param>
@@ -130,6 +140,7 @@ internal sealed unsafe class CudaModuleCache(CudaDevice device) : IDisposable
 
     private nint Module(CudaKernel kernel)
     {
+        var started = Stopwatch.GetTimestamp();
         var architecture = CudaCompiler.Architecture(device.Capability);
         var fingerprint = CudaCompiler.Fingerprint(kernel, architecture);
         if (_modules.TryGetValue(fingerprint, out var known))
@@ -138,7 +149,10 @@ internal sealed unsafe class CudaModuleCache(CudaDevice device) : IDisposable
         }
 
         var path = Path.Combine(Folder, $"{Path.GetFileNameWithoutExtension(kernel.File)}-{fingerprint[..32]}.cubin");
-        return _modules[fingerprint] = TryLoadFile(path) ?? LoadCompiled(kernel, architecture, path);
+        var module = TryLoadFile(path) ?? LoadCompiled(kernel, architecture, path);
+        Loaded++;
+        LoadTime += Stopwatch.GetElapsedTime(started);
+        return _modules[fingerprint] = module;
     }
 
     private static nint? TryLoadFile(string path)

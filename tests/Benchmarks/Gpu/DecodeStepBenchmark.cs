@@ -46,6 +46,8 @@ internal static class DecodeStepBenchmark
 
             Console.WriteLine(line);
         }
+
+        bench.Device.Modules.FreeCarveout();
     }
 
     private sealed class Step : IDisposable

@@ -16,8 +16,10 @@ internal static class GpuOpsCommand
         ["rows"] = RowsBenchmark.Run,
         ["prefill"] = PrefillBenchmark.Run,
         ["attention"] = PrefillBenchmark.RunAttention,
+        ["sampling"] = SamplingOpsBenchmark.Run,
         ["step"] = DecodeStepBenchmark.Run,
         ["carveout"] = DecodeStepBenchmark.RunCarveouts,
+        ["runner"] = RunnerBenchmark.Run,
     };
 
     public static int Run(IReadOnlyList<string> sections)

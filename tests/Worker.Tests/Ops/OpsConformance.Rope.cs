@@ -19,6 +19,7 @@ public abstract partial class OpsConformance
             Rotate(new PagedCase(heads, cacheDType, 16, (0, 1)), rotaryDim);
             Rotate(new PagedCase(heads, cacheDType, 5, (13, 1), (0, 7), (31, 3)), rotaryDim);
             Rotate(new PagedCase(heads, cacheDType, 16, (3, 60)), rotaryDim);
+            Rotate(new PagedCase(heads, cacheDType, 16, (3, 1), (-1, 1), (17, 1), (-1, 1)), rotaryDim);
         }
     }
 
@@ -35,7 +36,7 @@ public abstract partial class OpsConformance
         foreach (var heads in (HeadLayout[])[new(0, 8, 0, 2, 4, headDim), new(0, 3, 0, 3, 1, headDim), new(0, 20, 0, 1, 20, headDim)])
         {
             foreach (var sequences in ((int, int)[][])[
-                [(0, 1)], [(15, 1)], [(16, 1)], [(63, 1)], [(64, 1), (0, 1), (Random.Next(300), 1)], [(700, 1)], [(30, 5), (7, 1)]])
+                [(0, 1)], [(15, 1)], [(16, 1)], [(63, 1)], [(64, 1), (0, 1), (Random.Next(300), 1)], [(700, 1)], [(30, 5), (7, 1)], [(-1, 1), (40, 1), (-1, 1)]])
             {
                 var shape = new PagedCase(heads, cacheDType, 16, sequences);
                 RotateAndAttend(shape, rotaryDim, new AttentionOptions(1 / MathF.Sqrt(headDim)));
@@ -102,7 +103,7 @@ public abstract partial class OpsConformance
 
         // The cache holds what the row now holds, rounded once; elsewhere nothing has changed.
         var rotated = fused.Values;
-        foreach (var ((sequence, position), row) in shape.Rows().Select((r, i) => (r, i)))
+        foreach (var ((sequence, position), row) in shape.Rows().Select((r, i) => (r, i)).Where(r => r.r.Position >= 0))
         {
             for (var i = 0; i < shape.Heads.KeyValueHeads * shape.Heads.HeadDim; i++)
             {
@@ -121,7 +122,7 @@ public abstract partial class OpsConformance
 
     private static void RotateQueriesAndKeys(PagedCase shape, double[,] fused, double[,] cosSin)
     {
-        foreach (var (position, row) in shape.Rows().Select((r, i) => (r.Position, i)))
+        foreach (var (position, row) in shape.Rows().Select((r, i) => (r.Position, i)).Where(r => r.Position >= 0))
         {
             var angles = Enumerable.Range(0, cosSin.GetLength(1)).Select(d => cosSin[position, d]).ToArray();
             for (var head = 0; head < shape.Heads.QueryHeads + shape.Heads.KeyValueHeads; head++)
