@@ -17,6 +17,7 @@ internal static class GpuOpsCommand
         ["prefill"] = PrefillBenchmark.Run,
         ["sampling"] = SamplingOpsBenchmark.Run,
         ["step"] = DecodeStepBenchmark.Run,
+        ["runner"] = RunnerBenchmark.Run,
     };
 
     public static int Run(IReadOnlyList<string> sections)
