@@ -60,6 +60,7 @@ internal sealed partial class CudaOps
         // Of many rows cuBLASLt makes the product, and the activation is a small part of it.
         if (output.Rows is > 0 and <= MaxGemvRows && output.Columns > 0 && Streams(x, weight))
         {
+            _device.Modules.ProposeCarveout(GemvShape.Carveout(2L * weight.Rows * weight.Columns));
             Gemv(x, weight, bias, output, activation);
             return;
         }
