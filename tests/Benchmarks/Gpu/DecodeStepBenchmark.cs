@@ -32,22 +32,50 @@ internal static class DecodeStepBenchmark
     /// <summary>Batch 1 by the percentage of fast memory that kernels ask for as shared memory, whole and cut.</summary>
     public static void RunCarveouts(GpuBench bench)
     {
-        int?[] choices = [null, 28, 44, 50, 58, 72, 86, 100];
-        Console.WriteLine("decode step, batch 1, us by carve-out: " + string.Join(", ", choices.Select(c => c is null ? "driver" : $"{c}")));
+        const int DriversChoice = -1;
+        int[] choices = [DriversChoice, 28, 44, 50, 58, 72, 86, 100];
+        var own = bench.Device.Modules.Carveout;
+        Console.WriteLine("decode step, batch 1, us by carve-out: " + string.Join(", ", choices.Select(c => c == DriversChoice ? "driver" : $"{c}")));
         foreach (var ranks in (int[])[1, 2, 4])
         {
             using var step = new Step(bench, ranks, 640);
             var line = $"rank of {ranks}:";
             foreach (var choice in choices)
             {
-                bench.Device.Modules.FixCarveout(choice);
+                bench.Device.Modules.SetCarveout(choice);
                 line += $" {step.Time(1),8:F1}";
             }
 
             Console.WriteLine(line);
         }
 
-        bench.Device.Modules.FreeCarveout();
+        bench.Device.Modules.SetCarveout(own);
+    }
+
+    /// <summary>Batch 1 with and without each fusion, and by the weight rows of a block: what each is worth inside a step.</summary>
+    public static void RunFusions(GpuBench bench)
+    {
+        (string Name, bool Rotation, bool Activation, int? Rows)[] choices =
+        [
+            ("all", true, true, null), ("rotation", true, false, null), ("activation", false, true, null), ("none", false, false, null),
+            ("all, 2 rows", true, true, 2), ("all, 4 rows", true, true, 4), ("all, 8 rows", true, true, 8),
+        ];
+        Console.WriteLine("decode step, batch 1, us with " + string.Join(" | ", choices.Select(c => c.Name)));
+        var own = (bench.Ops.FusesRotation, bench.Ops.FusesActivation);
+        foreach (var ranks in (int[])[1, 2, 4])
+        {
+            using var step = new Step(bench, ranks, 640);
+            var line = $"rank of {ranks}:";
+            foreach (var (_, rotation, activation, rows) in choices)
+            {
+                (bench.Ops.FusesRotation, bench.Ops.FusesActivation, bench.Ops.FewWeightRows) = (rotation, activation, rows);
+                line += $" {step.Time(1),8:F1}";
+            }
+
+            Console.WriteLine(line);
+        }
+
+        (bench.Ops.FusesRotation, bench.Ops.FusesActivation, bench.Ops.FewWeightRows) = (own.FusesRotation, own.FusesActivation, null);
     }
 
     private sealed class Step : IDisposable

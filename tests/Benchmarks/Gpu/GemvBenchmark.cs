@@ -1,3 +1,4 @@
+using TensorParallel.Protocol.Architectures;
 using TensorParallel.Protocol.Checkpoints;
 using TensorParallel.Worker.Devices;
 
@@ -39,6 +40,30 @@ internal static class GemvBenchmark
             bench.Ops.FewWeightRows = null;
             Console.WriteLine(line);
             foreach (var tensor in weights.Append(x).Append(output))
+            {
+                tensor.Buffer.Dispose();
+            }
+        }
+
+        Console.WriteLine("with the activation");
+        foreach (var (name, rows, columns) in s_shapes.Where(s => s.Name.StartsWith("gate_up", StringComparison.Ordinal)))
+        {
+            var bytes = (long)rows * columns * 2;
+            var weights = Enumerable.Range(0, GpuBench.Copies(bytes)).Select(_ => bench.Random(rows, columns)).ToArray();
+            var (x, fused, output) = (bench.Random(1, columns), bench.Random(1, rows), bench.Random(1, rows / 2));
+            var line = $"{name,-10} {rows,7} x {columns,-7} ";
+            foreach (var choice in choices)
+            {
+                bench.Ops.FewWeightRows = choice;
+                var time = bench.Microseconds(
+                    Math.Max(16, weights.Length),
+                    i => bench.Ops.MatMulGated(x, weights[i % weights.Length], null, ActivationKind.Silu, fused, output));
+                line += $"|{time,9:F2} {bytes / time / 1e3,5:F0} ";
+            }
+
+            bench.Ops.FewWeightRows = null;
+            Console.WriteLine(line);
+            foreach (var tensor in weights.Append(x).Append(fused).Append(output))
             {
                 tensor.Buffer.Dispose();
             }

@@ -18,6 +18,7 @@ internal static class GpuOpsCommand
         ["attention"] = PrefillBenchmark.RunAttention,
         ["sampling"] = SamplingOpsBenchmark.Run,
         ["step"] = DecodeStepBenchmark.Run,
+        ["fusions"] = DecodeStepBenchmark.RunFusions,
         ["carveout"] = DecodeStepBenchmark.RunCarveouts,
         ["runner"] = RunnerBenchmark.Run,
     };

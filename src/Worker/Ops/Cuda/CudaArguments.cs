@@ -63,7 +63,7 @@ internal static class CudaArguments
         internal int Kind;
     }
 
-    /// <summary>gemv.cu and gemv_few.cu; gemv_any.cu has <c>wide</c> where this has rowsPerBlock, and not the last two.</summary>
+    /// <summary>gemv.cu and gemv_few.cu; gemv_any.cu has <c>wide</c> where this has rowsPerBlock, and not the last.</summary>
     [StructLayout(LayoutKind.Sequential)]
     internal struct Gemv
     {
@@ -79,7 +79,6 @@ internal static class CudaArguments
         internal int K;
         internal int RowsPerBlockOrWide;
         internal int BiasType;
-        internal int Run;
         internal int Activation;
     }
 

@@ -12,7 +12,7 @@ internal sealed partial class CudaOps
     // for one a multiprocessor.
     private int MostDecodeBlocks => 2 * _device.Multiprocessors;
 
-    private int DecodeBlocks => _device.Modules.Carveout is null or 100 ? MostDecodeBlocks : _device.Multiprocessors;
+    private int DecodeBlocks => _device.Modules.Carveout is -1 or 100 ? MostDecodeBlocks : _device.Multiprocessors;
 
     public void RopeAndWriteKv(Tensor fused, HeadLayout heads, Tensor cosSin, StepRows rows, KvLayerView cache)
     {
@@ -58,7 +58,7 @@ internal sealed partial class CudaOps
     public void RotateAndAttend(
         Tensor fused, HeadLayout heads, Tensor cosSin, AttentionOptions options, StepRows rows, KvLayerView cache, Tensor output)
     {
-        var together = rows.MaxQueryRows == 1 && cosSin.Columns == heads.HeadDim && DecodeShape.CanRotate(heads.HeadDim)
+        var together = FusesRotation && rows.MaxQueryRows == 1 && cosSin.Columns == heads.HeadDim && DecodeShape.CanRotate(heads.HeadDim)
             && heads.HeadDim <= MaxHeadDim && TakesTensorCores(fused, heads, cache, output) && IsWideRow(cosSin);
         if (!together)
         {
@@ -156,7 +156,7 @@ internal sealed partial class CudaOps
     {
         var shortest = shape.Warps * DecodeShape.Tokens;
         var fill = Math.Max(1, DecodeBlocks / blocksOfOnePart);
-        return (int)Math.Min(Math.Min(fill, CeilDiv(maxContext, shortest)), DecodeShape.MaxSplits);
+        return (int)Math.Min(Math.Min(fill, Math.Max(1, CeilDiv(maxContext, shortest))), DecodeShape.MaxSplits);
     }
 
     private CudaArguments.Attention AttentionArguments(

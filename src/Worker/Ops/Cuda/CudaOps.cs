@@ -14,7 +14,19 @@ namespace TensorParallel.Worker.Ops.Cuda;
 /// </summary>
 internal sealed partial class CudaOps : IDeviceOps
 {
+    /// <summary>
+    /// Which operations go into the kernel before or after them: <c>all</c> (unset), <c>activation</c>, <c>rotation</c> or <c>none</c>.
+    /// </summary>
+    internal const string FusedVariable = "TP_CUDA_FUSED";
+
     private const int RowThreads = 256;
+
+    private static readonly string s_fused = Environment.GetEnvironmentVariable(FusedVariable) switch
+    {
+        null or "" => "all",
+        ("all" or "activation" or "rotation" or "none") and var known => known,
+        var other => throw new ArgumentException($"{FusedVariable} is \"{other}\", but all, activation, rotation and none are known."),
+    };
 
     private readonly CudaDevice _device;
     private readonly MatrixProducts? _products;
@@ -39,6 +51,12 @@ internal sealed partial class CudaOps : IDeviceOps
     /// chosen by shape.
     /// </summary>
     public int? FewWeightRows { get; set; }
+
+    /// <summary>For benchmarks: whether products of few rows apply the gated activation themselves.</summary>
+    public bool FusesActivation { get; set; } = s_fused is "all" or "activation";
+
+    /// <summary>For benchmarks: whether decode attention rotates and writes the cache itself.</summary>
+    public bool FusesRotation { get; set; } = s_fused is "all" or "rotation";
 
     /// <summary>For benchmarks and tests: the kernel of prefill attention, where it can be had; null: the best.</summary>
     public PrefillMethod? PrefillMethod { get; set; }

@@ -15,8 +15,11 @@ internal static class GemvShape
     /// <summary>gemv.cu: shared memory of a block, 256 bytes of ring a thread.</summary>
     public const int SharedBytes = 64 * 1024;
 
-    // Largest [gate | up] of a model that is cut small enough for the carve-out below.
-    private const long CutBytes = 128 << 20;
+    /// <summary>gemv.cu: most rows of x, two tiles of eight.</summary>
+    public const int MaxTokens = 16;
+
+    // The smallest weight for which cuBLASLt is taken from three rows on; 7,168 x 4,096 is below.
+    private const long LibraryElements = 8192L * 4096;
 
     // gemv_few.cu: blocks that a multiprocessor holds at once, with 8 rows a block and with fewer.
     private const int Resident8 = 6;
@@ -70,15 +73,11 @@ internal static class GemvShape
     }
 
     /// <summary>
-    /// gemv.cu: log2 of the steps of 32 columns that a warp takes side by side: 4 where its eight warps then have equally many, else
-    /// 2 (3,584 columns: 112 steps, 28 runs of 4 would give some warps 4 and others 3; 56 runs of 2 give each 7).
+    /// Whether cuBLASLt is the faster way for these rows of x. One or two rows are bound by the weight's bytes, and gemv_few.cu
+    /// reads them at 4.3 TB/s. From three rows on the library's tiles of tensor cores win on large weights: 28,672 x 4,096 takes it
+    /// 58 us for any number of rows up to 32, gemv.cu 62 us for 4 and 68 for 16; 4,096 x 14,336 33 against 37 to 39. 7,168 x 4,096
+    /// takes 17.4 against 18.2 to 19.0, with an activation of its own in gemv.cu; 6,144 x 4,096 16.0 against 14.6 to 15.9.
     /// </summary>
-    public static int Run(int columns) => columns % (8 * 4 * 32) == 0 ? 2 : 1;
-
-    /// <summary>
-    /// Percent of fast memory as shared memory (<see cref="Devices.CudaModuleCache.Carveout"/>) for decode steps of a model whose
-    /// [gate | up] has so many bytes on this rank; null: the driver's choice. The 8B shape: whole (235 MB) a step takes 4,080 us by
-    /// the driver's choice and 4,151 with 50; cut for 2 and 4 ranks (117 and 59 MB) 2,421 and 1,572, with 50 2,244 and 1,420.
-    /// </summary>
-    public static int? Carveout(long gateUpBytes) => gateUpBytes <= CutBytes ? 50 : null;
+    public static bool IsForLibrary(int tokens, int rows, int columns) =>
+        tokens > MaxTokens || (tokens > 2 && (long)rows * columns >= LibraryElements);
 }

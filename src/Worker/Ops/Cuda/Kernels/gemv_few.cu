@@ -30,7 +30,6 @@ struct Arguments
     int k;
     int unused;
     int biasType;
-    int run;  // gemv.cu
     int kind; // of the activation
 };
 
