@@ -35,7 +35,7 @@ public sealed class PeerMemoryTests
             {
                 0 => PeerChoice.AlwaysOneShot,
                 1 => PeerChoice.AlwaysTwoShot,
-                _ => new PeerChoice(16 << 10, 64 << 10, 1),
+                _ => new PeerChoice(16 << 10, 64 << 10, 1, 1),
             };
             collective.AllReduceSum(tensors[call]);
         }

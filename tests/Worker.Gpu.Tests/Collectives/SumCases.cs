@@ -11,7 +11,7 @@ namespace TensorParallel.Worker.Gpu.Tests.Collectives;
 internal sealed class SumCases(PeerMemoryCollective collective, CudaDevice device)
 {
     private static readonly PeerChoice[] s_choices =
-        [.. new[] { 1, 2, 4, 8 }.Select(parts => PeerChoice.AlwaysOneShot with { RowParts = parts }), PeerChoice.AlwaysTwoShot with { RowParts = 4 }];
+        [.. new[] { 1, 2, 4, 8 }.Select(parts => PeerChoice.AlwaysOneShot.WithParts(parts)), PeerChoice.AlwaysTwoShot.WithParts(4)];
 
     /// <summary>A whole number whose sums over eight ranks are exact in bf16.</summary>
     public static float Term(int call, int rank) => 1 + ((call + (3 * rank)) % 16);
@@ -65,7 +65,7 @@ internal sealed class SumCases(PeerMemoryCollective collective, CudaDevice devic
         foreach (var dtype in CudaElement.All)
         {
             foreach (var (rows, columns, gap) in ((int, int, int)[])
-                [(1, 4096, 0), (1, 8, 8), (3, 2056, 8), (16, 4096, 0), (4, 8192, 0), (70, 64, 0), (150, 1024, 16), (2, 16384, 0)])
+                [(1, 4096, 0), (1, 8, 8), (3, 2056, 8), (16, 4096, 0), (4, 8192, 0), (70, 64, 0), (150, 1024, 16), (1, 8192, 0), (2, 4096, 8), (2, 16384, 0)])
             {
                 foreach (var choice in s_choices)
                 {

@@ -21,7 +21,6 @@ internal sealed class PeerCalibration(PeerGroup group, ICollective others, RankE
 
     private const string NormOperation = "all-reduce + norm";
     private const int Calls = 10;
-    private const int NormColumns = 4096;
 
     private static readonly int[] s_bytes = [8 << 10, 32 << 10, 64 << 10, 128 << 10, 256 << 10, 512 << 10, 1 << 20, 2 << 20];
     // Longer than the host takes to issue the calls, so that the GPU does not wait for it.
@@ -53,10 +52,11 @@ internal sealed class PeerCalibration(PeerGroup group, ICollective others, RankE
             Note(SumOperation, others.Name, bytes, Queued(() => others.AllReduceSum(x)));
         }
 
-        var parts = MeasureParts();
+        var parts = MeasureParts(PeerCalls.RowElements);
+        var wideParts = MeasureParts(2 * PeerCalls.RowElements);
         var (oneShot, twoShots) = Limits(_timings);
-        var agreed = exchange.FromRankZero(oneShot, twoShots, parts);
-        return new PeerChoice(agreed[0], agreed[1], (int)agreed[2]);
+        var agreed = exchange.FromRankZero(oneShot, twoShots, parts, wideParts);
+        return new PeerChoice(agreed[0], agreed[1], (int)agreed[2], (int)agreed[3]);
     }
 
     /// <summary>
@@ -92,24 +92,24 @@ internal sealed class PeerCalibration(PeerGroup group, ICollective others, RankE
             size.FirstOrDefault(t => t.Path == path)?.Microseconds ?? double.PositiveInfinity;
     }
 
-    private int MeasureParts()
+    private int MeasureParts(int columns)
     {
         if (group.Device.Capability < 90)
         {
             return 1;
         }
 
-        using var memory = group.Device.Allocate(4 * NormColumns * sizeof(ushort), MemoryPurpose.Workspace);
+        using var memory = group.Device.Allocate(4L * columns * sizeof(ushort), MemoryPurpose.Workspace);
         group.Device.Clear(memory, 0, memory.Bytes);
-        var rows = new Tensor(memory, 0, DType.BF16, 4, NormColumns, NormColumns);
+        var rows = new Tensor(memory, 0, DType.BF16, 4, columns, columns);
         var (delta, residual, weight, output) = (rows.RowsAt(0, 1), rows.RowsAt(1, 1), rows.RowsAt(2, 1), rows.RowsAt(3, 1));
-        foreach (var parts in s_parts)
+        var times = s_parts.Select(parts => Captured(
+            () => _calls.SumNorm(delta, residual, weight, 1e-5f, output, twoShot: false, parts))).ToArray();
+        for (var i = 0; i < times.Length; i++)
         {
-            Note(NormOperation, $"{parts} blocks a row", NormColumns * sizeof(ushort), Captured(
-                () => _calls.SumNorm(delta, residual, weight, 1e-5f, output, twoShot: false, parts)));
+            Note(NormOperation, $"{s_parts[i]} blocks a row", columns * sizeof(ushort), times[i]);
         }
 
-        var times = _timings.Where(t => t.Operation == NormOperation).Select(t => t.Microseconds).ToArray();
         return s_parts[Array.IndexOf(times, times.Min())];
     }
 

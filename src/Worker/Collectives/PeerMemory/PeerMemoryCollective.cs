@@ -76,7 +76,7 @@ internal sealed class PeerMemoryCollective : ICollective
         }
 
         _group.ThrowIfFailed();
-        _calls.SumNorm(delta, residual, weight, epsilon, normed, twoShot, Choice.RowParts);
+        _calls.SumNorm(delta, residual, weight, epsilon, normed, twoShot, Choice.PartsOf(delta.Rows, delta.Columns));
         return true;
     }
 
