@@ -14,6 +14,8 @@ namespace TensorParallel.Benchmarks.Gpu;
 internal static class GpuAllReduceCommand
 {
     private const int Calls = 100;
+    private const int LargeCalls = 20;
+    private static readonly int[] s_manyRows = [256, 512, 1024, 2048, 4096, 8192];
     private static readonly TimeSpan s_timeout = TimeSpan.FromSeconds(20);
     private static readonly int[] s_kilobytes = [8, 16, 32, 64, 128, 256, 512, 1024, 2048];
     private static readonly (int Rows, int Columns)[] s_rows =
@@ -69,6 +71,10 @@ internal static class GpuAllReduceCommand
             Sums(device, collective);
             collective.Choice = measured;
             Norms(device, ops, collective);
+            if (joined.Timings.Any(t => t.Path == PeerCalibration.Divided))
+            {
+                Large(device, ops, collective); // not where a check of it failed
+            }
         }
     }
 
@@ -125,6 +131,39 @@ internal static class GpuAllReduceCommand
                 collective.AllReduceSum(delta);
                 ops.AddRmsNorm(residual, delta, weight, 1e-5f, normed);
             }
+        }
+
+        Say(collective.Rank, $"latest peer {bench.LatestMicroseconds:F0} us");
+        collective.Choice = measured;
+    }
+
+    private static void Large(CudaDevice device, CudaOps ops, PeerMemoryCollective collective)
+    {
+        var measured = collective.Choice;
+        var bench = new GroupBench(device, collective);
+        Say(collective.Rank, "many rows x 4096:           nccl                    nccl, then norm         rows divided, sum + residual + norm");
+        foreach (var rows in s_manyRows)
+        {
+            var tensors = Enumerable.Range(0, 3).Select(_ => Zeros(device, rows, 4096)).ToArray();
+            var (delta, residual, normed) = (tensors[0], tensors[1], tensors[2]);
+            var weight = Zeros(device, 1, 4096);
+            collective.Choice = PeerChoice.Never;
+            var sum = bench.Measure(LargeCalls, () => collective.AllReduceSum(delta));
+            var apart = bench.Measure(LargeCalls, () =>
+            {
+                collective.AllReduceSum(delta);
+                ops.AddRmsNorm(residual, delta, weight, 1e-5f, normed);
+            });
+            collective.Choice = PeerChoice.AlwaysDivided;
+            var divided = bench.Measure(LargeCalls, () =>
+            {
+                if (!collective.TryDividedAllReduceAddRmsNorm(delta, residual, weight, 1e-5f, normed))
+                {
+                    throw new InvalidOperationException($"{rows} rows were not divided.");
+                }
+            });
+            Say(collective.Rank, $"{rows,5} rows {rows / 128,3} MiB             {Columns([sum, apart, divided])}");
+            Array.ForEach([.. tensors, weight], t => t.Buffer.Dispose());
         }
 
         Say(collective.Rank, $"latest peer {bench.LatestMicroseconds:F0} us");

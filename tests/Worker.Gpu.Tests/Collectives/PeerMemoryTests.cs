@@ -61,6 +61,11 @@ public sealed class PeerMemoryTests
 
     [Theory]
     [MemberData(nameof(Sizes))]
+    public void Divided_rows_are_those_that_every_rank_makes(int size) =>
+        PeerRun.All(size, null, (collective, device) => new SumCases(collective, device).DividedIsUnfused());
+
+    [Theory]
+    [MemberData(nameof(Sizes))]
     public void A_captured_graph_replays_a_thousand_times_with_new_numbers(int size) => PeerRun.All(size, null, (collective, device) =>
     {
         // x += step; sum += Σ over ranks of x, a thousand times: thousandth sum = Σ k · Σ steps, whole numbers below 2^24.

@@ -16,11 +16,15 @@ internal sealed class PeerCalibration(PeerGroup group, ICollective others, RankE
     /// <summary>See <see cref="OneShot"/>.</summary>
     internal const string TwoShots = "two shots";
 
+    /// <summary>See <see cref="OneShot"/>.</summary>
+    internal const string Divided = "rows divided";
+
     /// <summary>Name of a plain sum, as <see cref="CollectiveTiming.Operation"/>.</summary>
     internal const string SumOperation = "all-reduce";
 
     private const string NormOperation = "all-reduce + norm";
     private const int Calls = 10;
+    private const int DividedRows = 2048;
 
     private static readonly int[] s_bytes = [8 << 10, 32 << 10, 64 << 10, 128 << 10, 256 << 10, 512 << 10, 1 << 20, 2 << 20];
     // Longer than the host takes to issue the calls, so that the GPU does not wait for it.
@@ -34,7 +38,8 @@ internal sealed class PeerCalibration(PeerGroup group, ICollective others, RankE
     public IReadOnlyList<CollectiveTiming> Timings => _timings;
 
     /// <summary>Measures and agrees.</summary>
-    public PeerChoice Choose()
+    /// <param name="divides">Whether rows may be divided, the same on all ranks.</param>
+    public PeerChoice Choose(bool divides)
     {
         using var buffer = group.Device.Allocate(s_bytes[^1], MemoryPurpose.Workspace);
         group.Device.Clear(buffer, 0, buffer.Bytes);
@@ -55,8 +60,8 @@ internal sealed class PeerCalibration(PeerGroup group, ICollective others, RankE
         var parts = MeasureParts(PeerCalls.RowElements);
         var wideParts = MeasureParts(2 * PeerCalls.RowElements);
         var (oneShot, twoShots) = Limits(_timings);
-        var agreed = exchange.FromRankZero(oneShot, twoShots, parts, wideParts);
-        return new PeerChoice(agreed[0], agreed[1], (int)agreed[2], (int)agreed[3]);
+        var agreed = exchange.FromRankZero(oneShot, twoShots, parts, wideParts, divides ? MeasureDivided() : long.MaxValue);
+        return new PeerChoice(agreed[0], agreed[1], (int)agreed[2], (int)agreed[3], agreed[4]);
     }
 
     /// <summary>
@@ -111,6 +116,30 @@ internal sealed class PeerCalibration(PeerGroup group, ICollective others, RankE
         }
 
         return s_parts[Array.IndexOf(times, times.Min())];
+    }
+
+    // From which size on norm and all by divided rows take no longer than the other collective's sum alone.
+    private long MeasureDivided()
+    {
+        const int Columns = PeerCalls.RowElements;
+        using var memory = group.Device.Allocate(3L * DividedRows * Columns * sizeof(ushort), MemoryPurpose.Workspace);
+        group.Device.Clear(memory, 0, memory.Bytes);
+        var all = new Tensor(memory, 0, DType.BF16, 3 * DividedRows, Columns, Columns);
+        var calls = new PeerRowCalls(group);
+        var (from, isFaster) = (long.MaxValue, true);
+        foreach (var rows in (int[])[DividedRows, DividedRows / 4])
+        {
+            var (delta, residual, output) = (all.RowsAt(0, rows), all.RowsAt(DividedRows, rows), all.RowsAt(2 * DividedRows, rows));
+            var bytes = rows * Columns * sizeof(ushort);
+            var divided = Captured(() => calls.SumNorm(delta, residual, residual.RowsAt(0, 1), 1e-5f, output));
+            var sum = Queued(() => others.AllReduceSum(delta));
+            Note(NormOperation, Divided, bytes, divided);
+            Note(SumOperation, others.Name, bytes, sum);
+            isFaster &= divided <= sum;
+            from = isFaster ? bytes : from;
+        }
+
+        return from;
     }
 
     private void Note(string operation, string path, int bytes, double microseconds) =>

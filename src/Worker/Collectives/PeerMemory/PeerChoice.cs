@@ -7,7 +7,9 @@ namespace TensorParallel.Worker.Collectives.PeerMemory;
 /// <param name="TwoShotBytes">Larger ones up to so many go in two: each rank sums a part and sends it to the others.</param>
 /// <param name="RowParts">Blocks that share a row of a fused norm while there are few rows: 1, 2, 4 or 8.</param>
 /// <param name="WideRowParts">The same for rows of more than <see cref="PeerCalls.RowElements"/> elements.</param>
-internal sealed record PeerChoice(long OneShotBytes, long TwoShotBytes, int RowParts, int WideRowParts)
+/// <param name="DividedBytes">From so many bytes on, the ranks divide the rows of a fused norm.</param>
+internal sealed record PeerChoice(
+    long OneShotBytes, long TwoShotBytes, int RowParts, int WideRowParts, long DividedBytes = long.MaxValue)
 {
     // Blocks that share rows pay while multiprocessors are short of loads in flight, not while every row has its own.
     private const int MostSharing = 8;
@@ -17,6 +19,9 @@ internal sealed record PeerChoice(long OneShotBytes, long TwoShotBytes, int RowP
 
     /// <summary>Everything in two shots that fits.</summary>
     public static PeerChoice AlwaysTwoShot { get; } = new(0, long.MaxValue, 1, 1);
+
+    /// <summary>Rows of norms are divided whenever they can be.</summary>
+    public static PeerChoice AlwaysDivided { get; } = new(0, 0, 1, 1, 0);
 
     /// <summary>Nothing.</summary>
     public static PeerChoice Never { get; } = new(0, 0, 1, 1);
@@ -38,5 +43,6 @@ internal sealed record PeerChoice(long OneShotBytes, long TwoShotBytes, int RowP
 
     public override string ToString() => string.Create(
         CultureInfo.InvariantCulture,
-        $"one shot up to {OneShotBytes / 1024} KiB, two up to {Math.Max(OneShotBytes, TwoShotBytes) / 1024} KiB, {RowParts} blocks a row, {WideRowParts} a wide one");
+        $"one shot up to {OneShotBytes / 1024} KiB, two up to {Math.Max(OneShotBytes, TwoShotBytes) / 1024} KiB, {RowParts} blocks a row, {WideRowParts} a wide one, ")
+        + (DividedBytes == long.MaxValue ? "no rows divided" : $"rows divided from {DividedBytes / 1024} KiB");
 }
