@@ -122,7 +122,24 @@ internal sealed unsafe partial class CudaDevice : IDevice
         where TArguments : unmanaged
     {
         MakeCurrent();
-        var attribute = new CUlaunchAttribute { id = CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION, value = 1 };
+        var attributes = stackalloc CUlaunchAttribute[2];
+        var count = 0u;
+        if (EarlyLaunch)
+        {
+            attributes[count++] = new() { id = CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION, value = 1 };
+        }
+
+        if (grid.ClusterX > 1)
+        {
+            attributes[count++] = new()
+            {
+                id = CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION,
+                clusterX = (uint)grid.ClusterX,
+                clusterY = 1,
+                clusterZ = 1,
+            };
+        }
+
         var config = new CUlaunchConfig
         {
             gridDimX = (uint)grid.X,
@@ -133,8 +150,8 @@ internal sealed unsafe partial class CudaDevice : IDevice
             blockDimZ = 1,
             sharedMemBytes = (uint)grid.SharedBytes,
             hStream = Stream,
-            attrs = &attribute,
-            numAttrs = EarlyLaunch ? 1u : 0u,
+            attrs = attributes,
+            numAttrs = count,
         };
         fixed (TArguments* pointer = &arguments)
         {

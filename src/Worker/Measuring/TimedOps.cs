@@ -48,6 +48,12 @@ internal sealed class TimedOps(IDeviceOps inner, OperationTimes times) : IDevice
         inner.MatMul(x, weight, bias, output);
     }
 
+    public void MatMulGated(Tensor x, Tensor weight, Tensor? bias, ActivationKind activation, Tensor fused, Tensor output)
+    {
+        using var timing = times.TimeProduct(weight.Address);
+        inner.MatMulGated(x, weight, bias, activation, fused, output);
+    }
+
     public void GatedActivation(Tensor gate, Tensor up, ActivationKind activation, Tensor output)
     {
         using var timing = times.Time("activation");

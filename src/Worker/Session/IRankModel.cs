@@ -14,6 +14,9 @@ internal interface IRankModel : IDisposable
     /// <summary>Weight bytes read from the checkpoint.</summary>
     long BytesRead { get; }
 
+    /// <summary>How the rank was set up, for the log: a line each.</summary>
+    IReadOnlyList<string> Notes => [];
+
     /// <summary>Device memory, one entry a purpose.</summary>
     IReadOnlyList<MemoryUse> MemoryUse();
 

@@ -16,6 +16,9 @@ internal sealed class RankModel(
     public long BytesRead => model.LoadReport.BytesRead;
 
     /// <inheritdoc/>
+    public IReadOnlyList<string> Notes { get; init; } = [];
+
+    /// <inheritdoc/>
     public IReadOnlyList<StartPart> StartParts => startParts;
 
     /// <inheritdoc/>
@@ -34,7 +37,7 @@ internal sealed class RankModel(
 
         times.BeginStep();
         var result = model.Step(batch);
-        times.EndStep(batch.Sequences.Sum(sequence => sequence.Rows), result.ComputeMicroseconds);
+        times.EndStep(batch.Sequences.Sum(sequence => sequence.Rows));
         return new FinishedStep(result);
     }
 

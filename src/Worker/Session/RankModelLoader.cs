@@ -1,3 +1,4 @@
+using System.Globalization;
 using TensorParallel.Worker.Collectives;
 using TensorParallel.Worker.Devices;
 using TensorParallel.Worker.Execution;
@@ -36,7 +37,7 @@ internal sealed class RankModelLoader : IRankModelLoader
             times?.Name(model.Weights);
             var measures = new RankMeasures(
                 device, backend.Measuring, collective, backend.Ops.ActivationDType(load.Plan.DType), times);
-            return new RankModel(model, measures, clock.Parts, owned);
+            return new RankModel(model, measures, clock.Parts, owned) { Notes = Notes(collective) };
         }
         catch
         {
@@ -51,6 +52,13 @@ internal sealed class RankModelLoader : IRankModelLoader
             return item;
         }
     }
+
+    private static IReadOnlyList<string> Notes(ICollective collective) =>
+    [
+        $"{collective.Size} ranks joined by {collective.Name}",
+        .. collective.Timings.Select(t => string.Create(
+            CultureInfo.InvariantCulture, $"{t.Operation} of {t.Bytes / 1024} KiB, {t.Path}: {t.Microseconds:F2} us")),
+    ];
 
     private static RankContext Context(
         RankLoad load, DeviceBackend backend, ICollective collective, OperationTimes? times) => new(

@@ -142,6 +142,11 @@ internal sealed partial class WorkerSession(
         _answers = new StepAnswers(compute, Answer);
         var elapsed = TimeProvider.System.GetElapsedTime(started);
         Log.Loaded(logger, _model.BytesRead / 1e6, elapsed.TotalSeconds);
+        foreach (var note in _model.Notes)
+        {
+            Log.Note(logger, note);
+        }
+
         var loaded = new Loaded
         {
             BytesRead = _model.BytesRead,
@@ -191,6 +196,9 @@ internal sealed partial class WorkerSession(
     {
         [LoggerMessage(1, LogLevel.Debug, "loaded {Megabytes:F1} MB in {Seconds:F2} s")]
         public static partial void Loaded(ILogger logger, double megabytes, double seconds);
+
+        [LoggerMessage(4, LogLevel.Debug, "{Note}")]
+        public static partial void Note(ILogger logger, string note);
 
         [LoggerMessage(2, LogLevel.Error, "failed")]
         public static partial void Failed(ILogger logger, Exception exception);

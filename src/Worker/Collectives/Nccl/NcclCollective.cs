@@ -27,7 +27,7 @@ internal sealed unsafe class NcclCollective : ICollective
         device.Clear(_token, 0, sizeof(float));
     }
 
-    public string Name => NcclBackend.BackendName;
+    public string Name { get; set; } = NcclBackend.BackendName;
 
     public int Rank => _communicator.Rank;
 
