@@ -59,6 +59,7 @@ internal sealed class ModelHost : IAsyncDisposable
         {
             Plan = model.Plan,
             ModelFolder = model.Folder,
+            LoadThreadsPerWorker = arguments.LoadThreads is { } readers ? Math.Max(1, readers / model.Plan.WorldSize) : null,
             ThreadsPerWorker = arguments.Threads is { } threads ? Math.Max(1, threads / model.Plan.WorldSize) : null,
         };
 

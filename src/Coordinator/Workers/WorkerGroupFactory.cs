@@ -33,15 +33,19 @@ internal sealed partial class WorkerGroupFactory(
         {
             foreach (var rank in ranks)
             {
-                rank.Attach(launcher.Start(new WorkerLaunch(rank.Rank, hub.Address, secret)));
+                rank.Attach(launcher.Start(new WorkerLaunch(rank.Rank, hub.Address, secret, rank.Device)));
             }
 
             var reports = await LoadAsync(ranks, hub, loss, cancellationToken);
             var summary = new LoadSummary(
-                TimeProvider.System.GetElapsedTime(started), [.. ranks.Zip(reports, Summarise)]);
+                TimeProvider.System.GetElapsedTime(started), [.. ranks.Zip(reports, Summarise)])
+            {
+                Began = TimeProvider.System.GetElapsedTime(0, started),
+            };
             group.LoadSummary = summary;
             var (megabytes, seconds) = (summary.BytesRead / 1e6, summary.Elapsed.TotalSeconds);
             Log.Ready(_logger, ranks.Length, megabytes, seconds, summary.GigabytesPerSecond);
+            Log.Parts(_logger, summary.PartsText());
             return group;
         }
         catch
@@ -57,6 +61,8 @@ internal sealed partial class WorkerGroupFactory(
             rank.Device,
             loaded.BytesRead,
             TimeSpan.FromMicroseconds(loaded.Microseconds),
+            [.. loaded.Parts.Select(part => new StartPartSummary(
+                part.Name, TimeSpan.FromMicroseconds(part.BeganMicroseconds), TimeSpan.FromMicroseconds(part.Microseconds)))],
             [.. loaded.Memory.Select(use => new RankMemory(use.Purpose, use.Current, use.Peak))],
             loaded.PeakResidentBytes);
 
@@ -75,6 +81,7 @@ internal sealed partial class WorkerGroupFactory(
                 Collective = options.Collective,
                 CollectiveTimeoutMs = checked((int)options.CollectiveTimeout.TotalMilliseconds),
                 Threads = options.Threads,
+                LoadThreads = options.LoadThreads,
             },
         };
         Array.ForEach(ranks, rank => rank.Load(load));
@@ -91,5 +98,8 @@ internal sealed partial class WorkerGroupFactory(
         [LoggerMessage(1, LogLevel.Information,
             "{Ranks} workers are ready: {Megabytes:F1} MB of weights in {Seconds:F2} s, read at {Rate:F2} GB/s")]
         public static partial void Ready(ILogger logger, int ranks, double megabytes, double seconds, double rate);
+
+        [LoggerMessage(2, LogLevel.Information, "start: {Parts}")]
+        public static partial void Parts(ILogger logger, string parts);
     }
 }

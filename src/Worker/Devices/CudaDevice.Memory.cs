@@ -65,6 +65,8 @@ internal sealed unsafe partial class CudaDevice
         _staging.ToHost(address, target);
     }
 
+    public IUploadLane OpenUploadLane(int slotBytes) => new CudaUploadLane(this, slotBytes);
+
     /// <summary>Copies on the device, in order with everything else; the ranges may not overlap.</summary>
     public void Copy(DeviceBuffer source, long sourceOffset, DeviceBuffer target, long targetOffset, long bytes)
     {
@@ -118,7 +120,8 @@ internal sealed unsafe partial class CudaDevice
         }
     }
 
-    private ulong Range(DeviceBuffer buffer, long offset, long bytes)
+    /// <summary>Address of a range of a buffer of this device; throws where it is another's or the range does not lie in it.</summary>
+    internal ulong Range(DeviceBuffer buffer, long offset, long bytes)
     {
         if (buffer is not CudaBuffer own || own.Device != this)
         {

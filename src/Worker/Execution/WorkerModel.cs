@@ -39,12 +39,17 @@ internal sealed class WorkerModel : IDisposable
     /// <param name="plan">The plan, made for this folder.</param>
     /// <param name="context">This rank's device, operations and peers.</param>
     /// <param name="progress">See <see cref="WeightLoader.Load"/>.</param>
+    /// <param name="loadThreads">Threads that read weights.</param>
     /// <exception cref="CheckpointException">
     /// The folder cannot be read, or does not hold what the plan needs.
     /// </exception>
     /// <exception cref="PlanException">The plan does not fit the model or this group of ranks.</exception>
     public static WorkerModel Load(
-        string folder, ExecutionPlan plan, RankContext context, Action<LoadProgress>? progress = null)
+        string folder,
+        ExecutionPlan plan,
+        RankContext context,
+        Action<LoadProgress>? progress = null,
+        int loadThreads = WeightLoader.DefaultThreads)
     {
         CheckPlan(plan, context);
         var checkpoint = Checkpoint.Open(folder);
@@ -64,7 +69,8 @@ internal sealed class WorkerModel : IDisposable
             var format = WeightFormatCatalog.Get(DenseFormat.FormatName);
             var built = ModuleBuilder.Build(spec, slices, context, format, memory);
             var model = Own(built.Model);
-            var report = new WeightLoader(tensors, context.Device, context.Rank).Load(built.Targets, progress);
+            var loader = new WeightLoader(tensors, context.Device, context.Rank) { Threads = loadThreads };
+            var report = loader.Load(built.Targets, progress);
             var head = model.Head is { } cut ? Own(new HeadRunner(context, model, cut, buffers, plan.Limits)) : null;
             var slots = new SlotTable(plan.Limits, spec.VocabularySize);
             var runner = new ModelRunner(context, model, buffers, slots, head, PipelinePosition.Of(plan, context.Rank));

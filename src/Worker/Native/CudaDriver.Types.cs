@@ -14,6 +14,7 @@ internal static unsafe partial class CudaDriver
 
     internal const uint CU_STREAM_NON_BLOCKING = 1;
     internal const uint CU_EVENT_DEFAULT = 0;
+    internal const uint CU_EVENT_BLOCKING_SYNC = 1;
     internal const uint CU_EVENT_DISABLE_TIMING = 2;
     internal const uint CU_MEMHOSTALLOC_PORTABLE = 1;
     internal const int CU_STREAM_CAPTURE_MODE_THREAD_LOCAL = 1;

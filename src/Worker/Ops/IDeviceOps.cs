@@ -18,6 +18,12 @@ internal interface IDeviceOps : IDisposable
     Protocol.Checkpoints.DType ActivationDType(Protocol.Checkpoints.DType modelDType);
 
     /// <summary>
+    /// Makes ready what operations on a model of this dtype and these head sizes will ask for first: machine code from disk or
+    /// compiler. May run beside everything else; what it leaves out is made at first use. Returns how many pieces it made ready.
+    /// </summary>
+    int Prepare(Protocol.Checkpoints.DType modelDType, IReadOnlyCollection<int> headDims, int threads) => 0;
+
+    /// <summary>
     /// output[t] = table[ids[t] − firstRow]; a row of zeros where the id is outside [firstRow, firstRow + table.Rows).
     /// ids: I32 [1, T]; table: any float dtype [V, H]; output: activation [T, H].
     /// </summary>

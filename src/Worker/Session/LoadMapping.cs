@@ -25,6 +25,9 @@ internal static class LoadMapping
         }
 
         return new RankLoad(rank, message.ModelFolder, plan, message.Collective,
-            TimeSpan.FromMilliseconds(message.CollectiveTimeoutMs), message.Threads);
+            TimeSpan.FromMilliseconds(message.CollectiveTimeoutMs), message.Threads)
+        {
+            LoadThreads = Math.Max(1, message.LoadThreads),
+        };
     }
 }

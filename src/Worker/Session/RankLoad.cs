@@ -10,4 +10,11 @@ namespace TensorParallel.Worker.Session;
 /// <param name="CollectiveTimeout">Longest wait on a peer.</param>
 /// <param name="Threads">Compute threads of this rank, at least 1.</param>
 internal sealed record RankLoad(
-    int Rank, string ModelFolder, ExecutionPlan Plan, string Collective, TimeSpan CollectiveTimeout, int Threads);
+    int Rank, string ModelFolder, ExecutionPlan Plan, string Collective, TimeSpan CollectiveTimeout, int Threads)
+{
+    /// <summary>Threads that read weights, at least 1.</summary>
+    public int LoadThreads { get; init; } = Loading.WeightLoader.DefaultThreads;
+
+    /// <summary>Takes down what the start is spent on.</summary>
+    public StartTimeline Timeline { get; init; } = new();
+}

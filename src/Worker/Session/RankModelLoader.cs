@@ -1,3 +1,5 @@
+using TensorParallel.Protocol.Architectures;
+using TensorParallel.Protocol.Checkpoints;
 using TensorParallel.Worker.Collectives;
 using TensorParallel.Worker.Devices;
 using TensorParallel.Worker.Execution;
@@ -17,12 +19,15 @@ internal sealed class RankModelLoader : IRankModelLoader
         try
         {
             var opening = new DeviceOpening(load.Plan.Ranks[load.Rank].Device, load.Threads);
-            var backend = Own(DeviceBackendCatalog.Open(opening));
+            var backend = Own(load.Timeline.Measure("device", () => DeviceBackendCatalog.Open(opening)));
+            var kernels = PrepareKernels(load, backend.Ops);
             var (device, ops, sampling) = backend;
-            var collective = Own(Join(load, bootstrap, device));
+            var collective = Own(load.Timeline.Measure("join", () => Join(load, bootstrap, device)));
             var context = new RankContext(load.Rank, load.Plan.WorldSize, device, ops, sampling, collective);
-            var model = Own(WorkerModel.Load(
-                load.ModelFolder, load.Plan, context, told => progress(told.BytesDone, told.BytesTotal)));
+            var model = Own(load.Timeline.Measure("model", () => WorkerModel.Load(
+                load.ModelFolder, load.Plan, context, told => progress(told.BytesDone, told.BytesTotal), load.LoadThreads)));
+            load.Timeline.Add("weights", model.LoadReport.Began, model.LoadReport.Duration);
+            kernels.GetAwaiter().GetResult();
             return new RankModel(model, device, owned);
         }
         catch
@@ -37,6 +42,19 @@ internal sealed class RankModelLoader : IRankModelLoader
             owned.Push(item);
             return item;
         }
+    }
+
+    // Beside joining and reading: what is not on disk yet is compiled, which takes seconds.
+    private static Task<int> PrepareKernels(RankLoad load, IDeviceOps ops) => Task.Factory.StartNew(
+        () => load.Timeline.Measure("kernels", () => ops.Prepare(load.Plan.DType, HeadDims(load.ModelFolder), load.Threads)),
+        CancellationToken.None,
+        TaskCreationOptions.LongRunning,
+        TaskScheduler.Default);
+
+    private static int[] HeadDims(string model)
+    {
+        var config = ModelConfig.Load(Directory.Exists(model) ? Path.Combine(model, Checkpoint.ConfigFileName) : model);
+        return [.. ArchitectureCatalog.Describe(config).Blocks.Select(block => block.Attention.HeadDim).Distinct()];
     }
 
     private static ICollective Join(RankLoad load, BootstrapExchange bootstrap, IDevice device)

@@ -11,11 +11,16 @@ namespace TensorParallel.Worker.Session;
 /// model runs on the compute thread, so the end of the stream is seen in the middle of a load, a step or a collective.
 /// </summary>
 internal sealed partial class WorkerSession(
-    CoordinatorLink link, WorkerIdentity identity, IRankModelLoader loader, ILogger<WorkerSession> logger)
+    CoordinatorLink link,
+    WorkerIdentity identity,
+    IRankModelLoader loader,
+    ILogger<WorkerSession> logger,
+    StartTimeline? timeline = null)
 {
     private static readonly TimeSpan s_farewell = TimeSpan.FromSeconds(1);
 
     private readonly Action<WorkerEvent> _post = link.Post;
+    private readonly StartTimeline _timeline = timeline ?? new StartTimeline();
     private CancellationToken _lost;
     private BootstrapExchange? _bootstrap;
     private StepLimits? _limits;
@@ -28,6 +33,7 @@ internal sealed partial class WorkerSession(
         {
             Hello = new Hello { Rank = identity.Rank, ProcessId = Environment.ProcessId, Secret = identity.Secret },
         });
+        _timeline.AddSinceProcessStart("process");
         using var lost = new CancellationTokenSource();
         _lost = lost.Token;
         using var compute = new ComputeThread(identity.Rank);
@@ -122,7 +128,7 @@ internal sealed partial class WorkerSession(
             throw new WireException("A second load command came.");
         }
 
-        var load = message.ToRankLoad(identity.Rank);
+        var load = message.ToRankLoad(identity.Rank) with { Timeline = _timeline };
         _limits = load.Plan.Limits;
         _bootstrap = new BootstrapExchange(_post, _lost);
         compute.Post(() => Load(load));
@@ -141,6 +147,12 @@ internal sealed partial class WorkerSession(
             Microseconds = (long)elapsed.TotalMicroseconds,
             PeakResidentBytes = ProcessCalls.PeakResidentBytes(),
         };
+        loaded.Parts.Add(_timeline.Parts.Select(part => new Protocol.Wire.Workers.StartPart
+        {
+            Name = part.Name,
+            Microseconds = (long)part.Duration.TotalMicroseconds,
+            BeganMicroseconds = (long)TimeProvider.System.GetElapsedTime(0, part.Began).TotalMicroseconds,
+        }));
         foreach (var use in _model.MemoryUse())
         {
             loaded.Memory.Add(

@@ -55,6 +55,17 @@ internal static class CudaKernels
     /// <summary>Tokens of a key tile: fewer for large heads, whose outputs fill the registers.</summary>
     public static int PrefillTokens(int headDim) => headDim > 128 ? 32 : 64;
 
+    /// <summary>Those of <see cref="All"/> that a model of one dtype can ask for; results may be f32.</summary>
+    public static IEnumerable<CudaKernel> Of(DType dtype, IReadOnlyCollection<int> headDims, int sharedMemoryBytes)
+    {
+        var types = CudaElement.All.Select(CudaElement.Name).ToArray();
+        var own = CudaElement.Name(dtype);
+        return All(sharedMemoryBytes).Where(kernel => kernel.Defines.Split(' ').Select(d => d.Split('=')).All(define =>
+            define is ["HEAD_DIM", var size]
+                ? headDims.Contains(int.Parse(size, System.Globalization.CultureInfo.InvariantCulture))
+                : !types.Contains(define[^1]) || define[^1] == own || define is ["OUT", "f32"]));
+    }
+
     /// <summary>All variants for a device with this much shared memory a block.</summary>
     public static IEnumerable<CudaKernel> All(int sharedMemoryBytes)
     {
