@@ -23,7 +23,7 @@ public partial class LayeringTests
         ["Sampling"] = ["Devices", "Ops", "Collectives"],
         ["Execution"] = ["Devices", "Ops", "Quantization", "KvCache", "Collectives", "Modules", "Loading", "Sampling"],
         ["Session"] = ["Native", "Devices", "Ops", "Collectives", "KvCache", "Modules", "Loading", "Execution"],
-        ["Cli"] = ["Session"],
+        ["Cli"] = ["Native", "Session"],
     };
 
     private static string WorkerFolder => Path.Combine(RepositoryPaths.Root, "src", "Worker");

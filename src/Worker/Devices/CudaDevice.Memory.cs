@@ -30,8 +30,9 @@ internal sealed unsafe partial class CudaDevice
         if (status == CUDA_ERROR_OUT_OF_MEMORY)
         {
             throw new DeviceMemoryException(
-                $"{Name} ({Model}) has too little memory: {bytes:N0} bytes wanted for {purpose}, {FreeBytes:N0} free; use more " +
-                "GPUs, a smaller context or a smaller dtype.");
+                $"{Name} ({Model}) has too little memory: {bytes:N0} bytes wanted for {purpose}, {FreeBytes:N0} free, " +
+                $"{Math.Max(0, bytes - FreeBytes):N0} missing; use more GPUs, a smaller --max-context or a smaller --dtype, or end " +
+                "other processes on it.");
         }
 
         Check(status, $"cuMemAlloc of {bytes:N0} bytes for {purpose} on {Name}");

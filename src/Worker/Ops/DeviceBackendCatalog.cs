@@ -46,7 +46,12 @@ internal static class DeviceBackendCatalog
         var device = new CudaDevice(CudaOrdinal(opening.Name), opening.Poison);
         try
         {
-            return new DeviceBackend(device, new CudaOps(device), new CudaSamplingOps(device));
+            return new DeviceBackend(device, new CudaOps(device), new CudaSamplingOps(device))
+            {
+                Warning = Native.CublasLt.UnavailableReason is { } reason
+                    ? $"Prompts are computed by slow kernels, 16 tokens at a time: {reason}"
+                    : null,
+            };
         }
         catch
         {

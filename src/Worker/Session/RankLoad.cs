@@ -15,6 +15,9 @@ internal sealed record RankLoad(
     /// <summary>Threads that read weights, at least 1.</summary>
     public int LoadThreads { get; init; } = Loading.WeightLoader.DefaultThreads;
 
+    /// <summary>Tells the user of something that makes this rank slower than it could be; a sentence.</summary>
+    public Action<string> Warn { get; init; } = _ => { };
+
     /// <summary>Takes down what the start is spent on.</summary>
     public StartTimeline Timeline { get; init; } = new();
 }

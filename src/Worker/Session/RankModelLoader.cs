@@ -21,6 +21,11 @@ internal sealed class RankModelLoader : IRankModelLoader
             var opening = new DeviceOpening(load.Plan.Ranks[load.Rank].Device, load.Threads);
             var backend = Own(load.Timeline.Measure("device", () => DeviceBackendCatalog.Open(opening)));
             var kernels = PrepareKernels(load, backend.Ops);
+            if (load.Rank == 0 && backend.Warning is { } warning)
+            {
+                load.Warn(warning);
+            }
+
             var (device, ops, sampling) = backend;
             var collective = Own(load.Timeline.Measure("join", () => Join(load, bootstrap, device)));
             var context = new RankContext(load.Rank, load.Plan.WorldSize, device, ops, sampling, collective);

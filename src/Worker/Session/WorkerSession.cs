@@ -128,7 +128,11 @@ internal sealed partial class WorkerSession(
             throw new WireException("A second load command came.");
         }
 
-        var load = message.ToRankLoad(identity.Rank) with { Timeline = _timeline };
+        var load = message.ToRankLoad(identity.Rank) with
+        {
+            Timeline = _timeline,
+            Warn = message => Log.Warned(logger, message),
+        };
         _limits = load.Plan.Limits;
         _bootstrap = new BootstrapExchange(_post, _lost);
         compute.Post(() => Load(load));
@@ -182,6 +186,9 @@ internal sealed partial class WorkerSession(
 
         [LoggerMessage(2, LogLevel.Error, "failed")]
         public static partial void Failed(ILogger logger, Exception exception);
+
+        [LoggerMessage(4, LogLevel.Warning, "{Message}")]
+        public static partial void Warned(ILogger logger, string message);
 
         [LoggerMessage(3, LogLevel.Error, "the coordinator is gone: {Reason}")]
         public static partial void CoordinatorLost(ILogger logger, string reason);

@@ -27,13 +27,14 @@ typedef struct Work {
     unsigned char value;
 } Work;
 
-typedef struct { Work *first, *last; long queued, done; } Stream;
+typedef struct Stream { Work *first, *last; long queued, done; struct Stream *other; } Stream;
 typedef struct { Stream *stream; long after; } Event;
 typedef struct { size_t x, y; unsigned type; void *host; uint64_t device; void *array; size_t pitch; } Side;
 typedef struct { Side source, target; size_t width, height; } Rectangle;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static size_t used;
+static Stream *streams; // all there ever were: few, and never freed
 static struct { char *address; size_t bytes; } allocations[MOST_ALLOCATIONS];
 
 static void run(Stream *stream, long until)
@@ -62,6 +63,12 @@ static int queue(Stream *stream, Work work)
     stream->queued++;
     pthread_mutex_unlock(&lock);
     return SUCCESS;
+}
+
+// Freeing waits for the GPU, as the real calls do. Under the lock.
+static void run_all(void)
+{
+    for (Stream *stream = streams; stream; stream = stream->other) run(stream, stream->queued);
 }
 
 int cuInit(unsigned flags) { return flags == 0 ? (int)setting("FAKE_INIT", 0) : INVALID_VALUE; }
@@ -111,6 +118,7 @@ int cuMemFree_v2(uint64_t address)
 {
     int status = INVALID_VALUE;
     pthread_mutex_lock(&lock);
+    run_all();
     for (int i = 0; i < MOST_ALLOCATIONS && status; i++) {
         if (allocations[i].address == (char *)(uintptr_t)address) {
             free(allocations[i].address);
@@ -123,8 +131,24 @@ int cuMemFree_v2(uint64_t address)
     return status;
 }
 int cuMemHostAlloc(void **address, size_t bytes, unsigned flags) { (void)flags; return (*address = malloc(bytes)) ? SUCCESS : OUT_OF_MEMORY; }
-int cuMemFreeHost(void *address) { free(address); return SUCCESS; }
-int cuStreamCreate(Stream **stream, unsigned flags) { (void)flags; *stream = calloc(1, sizeof **stream); return SUCCESS; }
+int cuMemFreeHost(void *address)
+{
+    pthread_mutex_lock(&lock);
+    run_all();
+    pthread_mutex_unlock(&lock);
+    free(address);
+    return SUCCESS;
+}
+int cuStreamCreate(Stream **stream, unsigned flags)
+{
+    (void)flags;
+    *stream = calloc(1, sizeof **stream);
+    pthread_mutex_lock(&lock);
+    (*stream)->other = streams;
+    streams = *stream;
+    pthread_mutex_unlock(&lock);
+    return SUCCESS;
+}
 int cuStreamSynchronize(Stream *stream)
 {
     pthread_mutex_lock(&lock);
@@ -132,7 +156,7 @@ int cuStreamSynchronize(Stream *stream)
     pthread_mutex_unlock(&lock);
     return SUCCESS;
 }
-int cuStreamDestroy_v2(Stream *stream) { cuStreamSynchronize(stream); free(stream); return SUCCESS; }
+int cuStreamDestroy_v2(Stream *stream) { return cuStreamSynchronize(stream); }
 int cuEventCreate(Event **event, unsigned flags) { (void)flags; *event = calloc(1, sizeof **event); return SUCCESS; }
 int cuEventDestroy_v2(Event *event) { free(event); return SUCCESS; }
 int cuEventRecord(Event *event, Stream *stream) { event->stream = stream; event->after = stream->queued; return SUCCESS; }
