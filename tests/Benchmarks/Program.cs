@@ -9,6 +9,8 @@ return args switch
 {
     ["ops", .. var rest] => OpsBenchmark.Run(rest),
     ["gpu-ops", .. var rest] => GpuOpsCommand.Run(rest),
+    ["load-checkpoint", var folder] => LoadCheckpoint.Make(folder),
+    ["hold-generation", var address, var seconds] => await HoldGeneration.RunAsync(address, seconds),
     ["allreduce", .. var rest] => AllReduceBenchmark.Run(rest),
     ["sampling", .. var rest] => SamplingBenchmark.Run(rest),
     ["model", .. var rest] => await ModelBenchmark.RunAsync(rest),
@@ -22,6 +24,8 @@ static int Usage()
         usage: dotnet run -c Release --project tests/Benchmarks -- BENCHMARK
           ops [section…]         CPU operations beside the machine's rates
           gpu-ops [section…]     the same on an NVIDIA GPU
+          load-checkpoint DIR    a checkpoint of the 8B shape with real bytes, for loading
+          hold-generation ADDRESS SECONDS   keeps a served model generating
           allreduce              shared-memory all-reduce between two ranks
           sampling               one draw from a large vocabulary
           model demo|1b [1,2]    prefill and decode through coordinator and workers, by number of workers

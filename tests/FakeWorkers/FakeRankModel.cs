@@ -1,6 +1,7 @@
 using TensorParallel.Protocol.Generation;
 using TensorParallel.Worker.Collectives;
 using TensorParallel.Worker.Devices;
+using TensorParallel.Worker.Measuring;
 using TensorParallel.Worker.Session;
 
 namespace TensorParallel.FakeWorkers;
@@ -11,6 +12,12 @@ internal sealed class FakeRankModel(int rank, int worldSize, FakeBehaviour behav
     public long BytesRead => FakeRankModelLoader.Bytes;
 
     public IReadOnlyList<MemoryUse> MemoryUse() => [new MemoryUse(MemoryPurpose.Weights, 900 + rank, 1000 + rank)];
+
+    public IReadOnlyList<Figure> Measure(MeasureRequest request) => behaviour switch
+    {
+        FakeBehaviour.MeasureThrow => throw new ArithmeticException("Overflow in the fake measure."),
+        _ => [.. request.Sizes.Select(size => new Figure($"{request.Kind}", 10 + rank, size))],
+    };
 
     public StepResult Step(StepBatch batch)
     {

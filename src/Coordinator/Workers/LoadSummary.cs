@@ -12,6 +12,9 @@ internal sealed record LoadSummary(TimeSpan Elapsed, IReadOnlyList<RankLoadSumma
     /// <summary>When the first process was started, by the host's monotonic clock.</summary>
     public TimeSpan Began { get; init; }
 
+    /// <summary>Of <see cref="Elapsed"/>: until the last process had connected.</summary>
+    public TimeSpan Processes { get; init; }
+
     /// <summary>Weight bytes read by all ranks.</summary>
     public long BytesRead => Ranks.Sum(rank => rank.BytesRead);
 

@@ -36,11 +36,14 @@ internal sealed partial class WorkerGroupFactory(
                 rank.Attach(launcher.Start(new WorkerLaunch(rank.Rank, hub.Address, secret, rank.Device)));
             }
 
-            var reports = await LoadAsync(ranks, hub, loss, cancellationToken);
+            var processes = TimeSpan.Zero;
+            var reports = await LoadAsync(
+                ranks, hub, loss, () => processes = TimeProvider.System.GetElapsedTime(started), cancellationToken);
             var summary = new LoadSummary(
                 TimeProvider.System.GetElapsedTime(started), [.. ranks.Zip(reports, Summarise)])
             {
                 Began = TimeProvider.System.GetElapsedTime(0, started),
+                Processes = processes,
             };
             group.LoadSummary = summary;
             var (megabytes, seconds) = (summary.BytesRead / 1e6, summary.Elapsed.TotalSeconds);
@@ -67,10 +70,11 @@ internal sealed partial class WorkerGroupFactory(
             loaded.PeakResidentBytes);
 
     private async Task<Loaded[]> LoadAsync(
-        WorkerRank[] ranks, WorkerHubHost hub, GroupLoss loss, CancellationToken cancellationToken)
+        WorkerRank[] ranks, WorkerHubHost hub, GroupLoss loss, Action connected, CancellationToken cancellationToken)
     {
         var wait = new StageWait(loss, cancellationToken);
         await wait.AllAsync(ranks, rank => rank.Connected, options.HelloTimeout, "has not connected");
+        connected();
         hub.CloseDoor();
         var load = new WorkerCommand
         {
@@ -82,6 +86,8 @@ internal sealed partial class WorkerGroupFactory(
                 CollectiveTimeoutMs = checked((int)options.CollectiveTimeout.TotalMilliseconds),
                 Threads = options.Threads,
                 LoadThreads = options.LoadThreads,
+                RandomWeights = options.RandomWeights,
+                TimeOperations = options.TimeOperations,
             },
         };
         Array.ForEach(ranks, rank => rank.Load(load));

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using static TensorParallel.Worker.Native.CudaDriver;
 
 namespace TensorParallel.Worker.Devices;
@@ -24,6 +25,11 @@ internal sealed unsafe class CudaModuleCache(CudaDevice device) : IDisposable
 
     /// <summary>The machine code behind the modules; it alone may be used by several threads.</summary>
     public CudaCodeCache Code { get; } = new(Folder);
+    /// <summary>Modules loaded, compiled ones included.</summary>
+    public int Loaded { get; private set; }
+
+    /// <summary>Time that finding, compiling and loading modules took.</summary>
+    public TimeSpan LoadTime { get; private set; }
 
     /// <summary>Kernels compiled because the disk did not have them.</summary>
     public int Compiled => Code.Compiled;
@@ -85,6 +91,7 @@ internal sealed unsafe class CudaModuleCache(CudaDevice device) : IDisposable
 
     private nint Module(CudaKernel kernel)
     {
+        var started = Stopwatch.GetTimestamp();
         var architecture = CudaCompiler.Architecture(device.Capability);
         var fingerprint = CudaCompiler.Fingerprint(kernel, architecture);
         if (_modules.TryGetValue(fingerprint, out var known))
@@ -99,6 +106,8 @@ internal sealed unsafe class CudaModuleCache(CudaDevice device) : IDisposable
             Check(status, $"cuModuleLoadData of {kernel} compiled for {architecture}{TooNew()}");
         }
 
+        Loaded++;
+        LoadTime += Stopwatch.GetElapsedTime(started);
         return _modules[fingerprint] = module;
     }
 

@@ -5,7 +5,7 @@ namespace TensorParallel.Worker.Devices;
 
 /// <summary>
 /// Two slots of pinned memory and a stream of their own. Files are read into a slot directly, so a byte passes through host memory
-/// once; the bus takes it from there while the thread reads on. Example: 8 threads with slots of 8 MiB pin 128 MiB.
+/// once; the bus takes it from there while the thread reads on. Example: 16 threads with slots of 4 MiB pin 128 MiB.
 /// </summary>
 internal sealed unsafe class CudaUploadLane : IUploadLane
 {

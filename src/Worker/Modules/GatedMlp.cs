@@ -17,11 +17,18 @@ internal sealed class GatedMlp(
         var columns = gateUp.OutputColumns / 2;
         var fused = a.GateUp.ColumnsAt(0, gateUp.OutputColumns);
         var activated = a.Intermediate.ColumnsAt(0, columns);
-        gateUp.Forward(x, fused, a.GatherPart);
-        if (columns > 0)
+        if (columns > 0 && x.Columns > 0 && gateUp.LocalProduct is { } product)
         {
-            context.Ops.GatedActivation(
-                fused.ColumnsAt(0, columns), fused.ColumnsAt(columns, columns), activation, activated);
+            product.ForwardGated(x, activation, fused, activated);
+        }
+        else
+        {
+            gateUp.Forward(x, fused, a.GatherPart);
+            if (columns > 0)
+            {
+                context.Ops.GatedActivation(
+                    fused.ColumnsAt(0, columns), fused.ColumnsAt(columns, columns), activation, activated);
+            }
         }
 
         down.Forward(activated, a.Delta, a.GatherPart);

@@ -1,3 +1,4 @@
+using TensorParallel.Protocol.Architectures;
 using TensorParallel.Protocol.Checkpoints;
 using TensorParallel.Protocol.Parallel;
 using TensorParallel.Worker.Devices;
@@ -30,6 +31,9 @@ internal sealed class ParallelLinear(
     /// <summary>Columns of the output, after the join.</summary>
     public int OutputColumns => join == CollectiveKind.AllGather ? gatherColumns.Sum() : weight.OutFeatures;
 
+    /// <summary>Whether <see cref="ForwardGated"/> can be used: the outputs need no other rank.</summary>
+    public bool IsLocal => join == CollectiveKind.None;
+
     /// <summary>output = joined x Wᵀ + b. x: [T, full or local columns]; output: [T, OutputColumns].</summary>
     /// <param name="x">Input.</param>
     /// <param name="output">Output; may be columns of a wider tensor.</param>
@@ -55,6 +59,16 @@ internal sealed class ParallelLinear(
             default:
                 throw new InvalidOperationException($"There is no join {join}.");
         }
+    }
+
+    /// <summary>
+    /// For local layers [gate | up]: output = act(gate) ⊙ up. fused: [T, OutputColumns], room for the product, undefined
+    /// afterwards; output: [T, OutputColumns / 2], not empty.
+    /// </summary>
+    public void ForwardGated(Tensor x, ActivationKind activation, Tensor fused, Tensor output)
+    {
+        var input = inputColumns is { } columns ? x.ColumnsAt(columns.Start, columns.Length) : x;
+        weight.ApplyGated(context.Ops, input, bias, activation, fused, output);
     }
 
     // A rank may hold nothing: 3 heads over 4 ranks. Its partial sum is zero.

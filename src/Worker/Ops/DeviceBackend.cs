@@ -8,6 +8,8 @@ namespace TensorParallel.Worker.Ops;
 /// <param name="Sampling">Sampling on it.</param>
 internal sealed record DeviceBackend(IDevice Device, IDeviceOps Ops, ISamplingOps Sampling) : IDisposable
 {
+    /// <summary>Measuring on it; owns nothing.</summary>
+    public required IMeasuringOps Measuring { get; init; }
     /// <summary>What makes it slower than it could be, a sentence; null: nothing.</summary>
     public string? Warning { get; init; }
 

@@ -44,6 +44,18 @@ internal interface IDeviceOps : IDisposable
     /// </summary>
     void MatMul(Tensor x, Tensor weight, Tensor? bias, Tensor output);
 
+    /// <summary>
+    /// output = act(gate) ⊙ up, where [gate | up] = x · weightᵀ (+ bias). weight: [2 · I, K]; bias: [1, 2 · I] or null; fused:
+    /// activation [T, 2 · I], room for [gate | up], undefined afterwards; output: activation [T, I]. As <see cref="MatMul"/> and
+    /// <see cref="GatedActivation"/>, which this is unless a backend has one operation for both (gate and up then stay in f32).
+    /// </summary>
+    void MatMulGated(Tensor x, Tensor weight, Tensor? bias, ActivationKind activation, Tensor fused, Tensor output)
+    {
+        MatMul(x, weight, bias, fused);
+        GatedActivation(
+            fused.ColumnsAt(0, output.Columns), fused.ColumnsAt(output.Columns, output.Columns), activation, output);
+    }
+
     /// <summary>output = act(gate) ⊙ up. gate, up: [T, I] (may be the two halves of one fused tensor); output: [T, I].</summary>
     void GatedActivation(Tensor gate, Tensor up, ActivationKind activation, Tensor output);
 

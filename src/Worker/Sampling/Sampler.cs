@@ -12,8 +12,8 @@ namespace TensorParallel.Worker.Sampling;
 /// Draws tokens from logits whose vocabulary is cut over the ranks of a group. Every rank calls the same methods with
 /// the same slots, positions and settings, and its own logits; every rank gets the same tokens, at any number of ranks.
 /// <para>
-/// A step costs one gather of a few words a row. Only where top-k, top-p or min-p need more tokens than the ranks' best
-/// candidates, that row's logits are gathered (<see cref="GatheredRows"/> counts them). Used by one thread.
+/// A step costs one gather of a few words a row. Only where the vocabulary is shared and top-k, top-p or min-p need more
+/// tokens than the ranks' best candidates, that row's logits are gathered (<see cref="GatheredRows"/> counts them). Used by one thread.
 /// </para>
 /// </summary>
 internal sealed class Sampler : IDisposable
@@ -81,7 +81,7 @@ internal sealed class Sampler : IDisposable
             _buffers.Settings.RowsAt(slot, 1).OffsetBytes);
         if (settings.HasPenalties)
         {
-            var counts = _buffers.Counts(slot);
+            var counts = _buffers.Counts.RowsAt(slot, 1);
             _device.Clear(counts.Buffer, counts.OffsetBytes, counts.Columns * sizeof(int));
         }
     }
@@ -97,7 +97,7 @@ internal sealed class Sampler : IDisposable
         history.Length += tokens.Length;
         if (history.Settings.HasPenalties)
         {
-            var counts = _buffers.Counts(slot);
+            var counts = _buffers.Counts.RowsAt(slot, 1);
             Count(counts, tokens[..prompt], generated: false);
             Count(counts, tokens[prompt..], generated: true);
         }
@@ -208,19 +208,13 @@ internal sealed class Sampler : IDisposable
         var rowPositions = _buffers.Positions.ColumnsAt(0, slots.Length);
         _device.CopyToDevice(MemoryMarshal.AsBytes(slots), rowSlots.Buffer, rowSlots.OffsetBytes);
         _device.CopyToDevice(MemoryMarshal.AsBytes(positions), rowPositions.Buffer, rowPositions.OffsetBytes);
-        var counts = new Tensor?[slots.Length];
-        for (var row = 0; row < slots.Length; row++)
-        {
-            counts[row] = _slots[slots[row]].Settings.HasPenalties ? _buffers.Counts(slots[row]) : null;
-        }
-
-        return new SamplingRows(slots.Length, rowSlots, rowPositions, _buffers.Settings, counts);
+        return new SamplingRows(slots.Length, rowSlots, rowPositions, _buffers.Settings, _buffers.Counts);
     }
 
     /// <summary>Room for what the neediest row of the step must know; the same on every rank.</summary>
     private SummaryLayout LayoutOf(ReadOnlySpan<int> slots)
     {
-        var layout = new SummaryLayout(1, 0);
+        var layout = new SummaryLayout(1, 0, IsWhole: _collective.Size == 1);
         foreach (var slot in slots)
         {
             // One candidate more than top-k shows that the k-th has no further ties.
@@ -228,8 +222,11 @@ internal sealed class Sampler : IDisposable
             var needed = settings.IsGreedy || !settings.HasFilters ? 1
                 : settings.TopK is > 0 and < SamplerWorkspace.MaxCandidates ? Math.Max(UsualCandidates, settings.TopK + 1)
                 : UsualCandidates;
-            layout =
-                new SummaryLayout(Math.Max(layout.Candidates, needed), Math.Max(layout.LogProbs, settings.LogProbs));
+            layout = layout with
+            {
+                Candidates = Math.Max(layout.Candidates, needed),
+                LogProbs = Math.Max(layout.LogProbs, settings.LogProbs),
+            };
         }
 
         return layout with { Candidates = Math.Min(layout.Candidates, Math.Max(1, _partColumns.Max())) };

@@ -1,5 +1,6 @@
 using TensorParallel.Protocol.Generation;
 using TensorParallel.Worker.Devices;
+using TensorParallel.Worker.Measuring;
 
 namespace TensorParallel.Worker.Session;
 
@@ -14,6 +15,10 @@ internal interface IRankModel : IDisposable
 
     /// <summary>Device memory, one entry a purpose.</summary>
     IReadOnlyList<MemoryUse> MemoryUse();
+
+    /// <summary>Measures; no step runs meanwhile. What is a collective is measured on all ranks at once.</summary>
+    IReadOnlyList<Figure> Measure(MeasureRequest request) =>
+        throw new NotSupportedException($"This rank measures no {request.Kind}.");
 
     /// <summary>Executes one step together with the other ranks; returns when its tokens are known.</summary>
     StepResult Step(StepBatch batch);

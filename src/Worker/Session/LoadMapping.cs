@@ -28,6 +28,8 @@ internal static class LoadMapping
             TimeSpan.FromMilliseconds(message.CollectiveTimeoutMs), message.Threads)
         {
             LoadThreads = Math.Max(1, message.LoadThreads),
+            RandomWeights = message.RandomWeights,
+            TimeOperations = message.TimeOperations,
         };
     }
 }

@@ -6,18 +6,28 @@ namespace TensorParallel.Worker.Session;
 
 /// <summary>A loaded model with all it stands on.</summary>
 /// <param name="model">The model.</param>
-/// <param name="device">Its device.</param>
+/// <param name="measures">Measures what it stands on.</param>
 /// <param name="owned">Everything to dispose, last made first.</param>
-internal sealed class RankModel(WorkerModel model, IDevice device, Stack<IDisposable> owned) : IRankModel
+internal sealed class RankModel(
+    WorkerModel model, RankMeasures measures, Stack<IDisposable> owned) : IRankModel
 {
     /// <inheritdoc/>
     public long BytesRead => model.LoadReport.BytesRead;
 
     /// <inheritdoc/>
-    public IReadOnlyList<MemoryUse> MemoryUse() => device.MemoryUse();
+    public IReadOnlyList<MemoryUse> MemoryUse() => measures.Device.MemoryUse();
 
     /// <inheritdoc/>
-    public StepResult Step(StepBatch batch) => model.Step(batch);
+    public IReadOnlyList<Measuring.Figure> Measure(MeasureRequest request) => measures.Measure(request);
+
+    /// <inheritdoc/>
+    public StepResult Step(StepBatch batch)
+    {
+        measures.Times?.BeginStep();
+        var result = model.Step(batch);
+        measures.Times?.EndStep(batch.Sequences.Sum(sequence => sequence.Rows), result.ComputeMicroseconds);
+        return result;
+    }
 
     /// <inheritdoc/>
     public void Dispose() => Free(owned);

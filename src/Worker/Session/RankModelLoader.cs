@@ -3,6 +3,7 @@ using TensorParallel.Protocol.Checkpoints;
 using TensorParallel.Worker.Collectives;
 using TensorParallel.Worker.Devices;
 using TensorParallel.Worker.Execution;
+using TensorParallel.Worker.Measuring;
 using TensorParallel.Worker.Modules;
 using TensorParallel.Worker.Ops;
 
@@ -26,14 +27,23 @@ internal sealed class RankModelLoader : IRankModelLoader
                 load.Warn(warning);
             }
 
-            var (device, ops, sampling) = backend;
-            var collective = Own(load.Timeline.Measure("join", () => Join(load, bootstrap, device)));
-            var context = new RankContext(load.Rank, load.Plan.WorldSize, device, ops, sampling, collective);
+            var device = backend.Device;
+            var collective = Own(load.Timeline.Measure("collective", () => Join(load, bootstrap, device)));
+            var times = load.TimeOperations ? Own(new OperationTimes(backend.Measuring)) : null;
+            var context = Context(load, backend, collective, times);
             var model = Own(load.Timeline.Measure("model", () => WorkerModel.Load(
-                load.ModelFolder, load.Plan, context, told => progress(told.BytesDone, told.BytesTotal), load.LoadThreads)));
+                load.ModelFolder,
+                load.Plan,
+                context,
+                told => progress(told.BytesDone, told.BytesTotal),
+                load.RandomWeights ? backend.Measuring : null,
+                load.LoadThreads)));
             load.Timeline.Add("weights", model.LoadReport.Began, model.LoadReport.Duration);
             kernels.GetAwaiter().GetResult();
-            return new RankModel(model, device, owned);
+            times?.Name(model.Weights);
+            var measures = new RankMeasures(
+                device, backend.Measuring, collective, backend.Ops.ActivationDType(load.Plan.DType), times);
+            return new RankModel(model, measures, owned);
         }
         catch
         {
@@ -61,6 +71,15 @@ internal sealed class RankModelLoader : IRankModelLoader
         var config = ModelConfig.Load(Directory.Exists(model) ? Path.Combine(model, Checkpoint.ConfigFileName) : model);
         return [.. ArchitectureCatalog.Describe(config).Blocks.Select(block => block.Attention.HeadDim).Distinct()];
     }
+
+    private static RankContext Context(
+        RankLoad load, DeviceBackend backend, ICollective collective, OperationTimes? times) => new(
+            load.Rank,
+            load.Plan.WorldSize,
+            backend.Device,
+            times is null ? backend.Ops : new TimedOps(backend.Ops, times),
+            backend.Sampling,
+            times is null ? collective : new TimedCollective(collective, times));
 
     private static ICollective Join(RankLoad load, BootstrapExchange bootstrap, IDevice device)
     {

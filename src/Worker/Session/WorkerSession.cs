@@ -92,6 +92,10 @@ internal sealed partial class WorkerSession(
                         command.Step, _limits ?? throw new WireException("A step came before the load command."));
                     compute.Post(() => Step(batch));
                     break;
+                case WorkerCommand.CommandOneofCase.Measure:
+                    var request = command.Measure.ToRequest();
+                    compute.Post(() => Measure(request));
+                    break;
                 case WorkerCommand.CommandOneofCase.Stop:
                     compute.Post(() => _model?.Dispose());
                     compute.Complete();
@@ -170,6 +174,12 @@ internal sealed partial class WorkerSession(
     {
         var result = _model!.Step(batch);
         _post(new WorkerEvent { Result = WireMapping.ToWire(result, ProcessCalls.PeakResidentBytes()) });
+    }
+
+    private void Measure(MeasureRequest request)
+    {
+        var model = _model ?? throw new WireException("A measure command came before the load command.");
+        _post(model.Measure(request).ToEvent());
     }
 
     // Our own exceptions are sentences already; others say too little without their kind ("Specified cast is not

@@ -52,15 +52,15 @@ internal static class LoadBenchmark
         var file = Directory.GetFiles(folder, "*.safetensors").MaxBy(path => new FileInfo(path).Length)!;
         foreach (var threads in Threads())
         {
-            Console.WriteLine($"pread by {threads,2} threads into 8 MiB each: {ReadRate(file, threads),6:F1} GB/s");
+            Console.WriteLine($"pread by {threads,2} threads into 4 MiB each: {ReadRate(file, threads),6:F1} GB/s");
         }
 
-        const int Slot = 8 << 20;
+        const int Slot = 4 << 20;
         using var target = device.Allocate(Slot, MemoryPurpose.Workspace);
         using var lane = device.OpenUploadLane(Slot);
         var tensor = new Tensor(target, 0, DType.BF16, 1, Slot / 2, Slot / 2);
         var clock = Stopwatch.StartNew();
-        const int Copies = 512;
+        const int Copies = 1024;
         for (var i = 0; i < Copies; i++)
         {
             lane.NextSlot();
@@ -68,7 +68,7 @@ internal static class LoadBenchmark
         }
 
         lane.Finish();
-        Console.WriteLine($"pinned host to device, 8 MiB at a time: {Copies * (double)Slot / clock.Elapsed.TotalSeconds / 1e9,6:F1} GB/s");
+        Console.WriteLine($"pinned host to device, 4 MiB at a time: {Copies * (double)Slot / clock.Elapsed.TotalSeconds / 1e9,6:F1} GB/s");
     }
 
     private static double ReadRate(string path, int threads)
@@ -80,7 +80,7 @@ internal static class LoadBenchmark
         var clock = Stopwatch.StartNew();
         Thread[] all = [.. Enumerable.Range(0, threads).Select(_ => new Thread(() =>
         {
-            var buffer = new byte[8 << 20];
+            var buffer = new byte[4 << 20];
             for (var at = Interlocked.Add(ref next, buffer.Length) - buffer.Length; at < length * 2;
                 at = Interlocked.Add(ref next, buffer.Length) - buffer.Length)
             {
@@ -104,10 +104,10 @@ internal static class LoadBenchmark
         {
             foreach (var threads in Threads().Where(count => ranks == 1 || count >= 4))
             {
-                Load(device, tensors, targets, ranks, threads, 8 << 20);
+                Load(device, tensors, targets, ranks, threads, WeightLoader.DefaultChunkBytes);
             }
 
-            foreach (var slot in (int[])[2 << 20, 4 << 20, 16 << 20])
+            foreach (var slot in (int[])[2 << 20, 8 << 20, 16 << 20])
             {
                 Load(device, tensors, targets, ranks, Threads()[^1], slot);
             }

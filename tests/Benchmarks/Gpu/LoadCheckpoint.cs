@@ -12,6 +12,9 @@ namespace TensorParallel.Benchmarks.Gpu;
 /// </summary>
 internal static class LoadCheckpoint
 {
+    // Fewer layers than the shape has, for a try on a small machine.
+    private const string LayersVariable = "TP_LOAD_LAYERS";
+
     private const int Layers = 32;
     private const int TensorsOfShard = 24;
 
@@ -22,12 +25,28 @@ internal static class LoadCheckpoint
     // Left to others: the memory-backed folder's owner is the machine's memory.
     private const long SparedBytes = 3L << 30;
 
+    /// <summary>The command; returns the exit code.</summary>
+    public static int Make(string folder)
+    {
+        var layers = Write(folder);
+        var bytes = Directory.GetFiles(folder).Sum(file => new FileInfo(file).Length);
+        Console.WriteLine($"{folder}: 8B shape, {layers} of {Layers} layers, {bytes / 1e9:F2} GB");
+        return 0;
+    }
+
     /// <summary>Writes it into an empty or new folder and returns the number of layers.</summary>
     public static int Write(string folder)
     {
         Directory.CreateDirectory(folder);
         var room = Math.Min(new DriveInfo(folder).AvailableFreeSpace, GC.GetGCMemoryInfo().TotalAvailableMemoryBytes);
-        var layers = (int)Math.Clamp((room - SparedBytes - EndsBytes) / LayerBytes, 1, Layers);
+        var layers = (int)Math.Min((room - SparedBytes - EndsBytes) / LayerBytes, MostLayers());
+        if (layers < 1)
+        {
+            throw new IOException(
+                $"{folder}: {room / 1e9:F1} GB are free, but one layer with embedding and head takes {(EndsBytes + LayerBytes) / 1e9:F1} GB, " +
+                $"and {SparedBytes / 1e9:F1} GB are left to others; name a folder with more room.");
+        }
+
         File.WriteAllText(Path.Combine(folder, Checkpoint.ConfigFileName), Config(layers).ToJsonString());
         var spec = ArchitectureCatalog.Describe(ModelConfig.Load(Path.Combine(folder, Checkpoint.ConfigFileName)));
         var noise = Noise();
@@ -50,6 +69,10 @@ internal static class LoadCheckpoint
         File.WriteAllText(Path.Combine(folder, Checkpoint.IndexFileName), index.ToJsonString());
         return layers;
     }
+
+    private static int MostLayers() => int.TryParse(Environment.GetEnvironmentVariable(LayersVariable), out var layers)
+        ? Math.Clamp(layers, 1, Layers)
+        : Layers;
 
     private static string FileName(int shard, int shards) => $"model-{shard + 1:D5}-of-{shards:D5}.safetensors";
 

@@ -30,18 +30,16 @@ internal static class ModelBenchmark
             : [1, 2];
         Console.WriteLine(
             $"{Path.GetFileName(folder)}, bf16, {Environment.ProcessorCount} processors, load {File.ReadAllText("/proc/loadavg").Trim()}");
-        Console.WriteLine("workers  read GB/s  prefill 128  prefill 512  decode tok/s  of read limit  8 at once tok/s  load s");
+        Console.WriteLine("workers  prefill 128  prefill 512  decode tok/s  read GB/s  of read limit (range)  8 at once tok/s  load s");
+        using var memory = new MemorySum(Environment.ProcessorCount);
         foreach (var count in workers)
         {
-            // Before and after: the machine's other guests come and go, and a fraction needs the rate of the same minute.
-            var before = MachineBenchmark.ReadGBytes(Environment.ProcessorCount);
-            var result = await ModelRates.MeasureAsync(folder, count);
-            var read = Math.Max(before, MachineBenchmark.ReadGBytes(Environment.ProcessorCount));
-            var limit = read * 1e9 / result.BytesPerToken;
+            var result = await ModelRates.MeasureAsync(folder, count, memory);
             Console.WriteLine(string.Create(
                 CultureInfo.InvariantCulture,
-                $"{count,7}  {read,9:F1}  {result.Prefill128,11:F1}  {result.Prefill512,11:F1}  {result.Decode,12:F2}  "
-                + $"{result.Decode / limit,13:P0}  {result.DecodeOfEight,15:F1}  {result.LoadSeconds,6:F2}"));
+                $"{count,7}  {result.Prefill128,11:F1}  {result.Prefill512,11:F1}  {result.Decode,12:F2}  {result.ReadGBytes,9:F1}  "
+                + $"{result.OfReadLimit,7:P0} ({result.LeastOfReadLimit:P0} … {result.MostOfReadLimit:P0})  "
+                + $"{result.DecodeOfEight,15:F1}  {result.LoadSeconds,6:F2}"));
         }
 
         return 0;

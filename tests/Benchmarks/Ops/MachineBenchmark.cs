@@ -7,10 +7,6 @@ namespace TensorParallel.Benchmarks.Ops;
 /// <summary>What the machine gives: read bandwidth from memory and multiply-adds in registers.</summary>
 internal static unsafe class MachineBenchmark
 {
-    private const long Bytes = 1L << 30;
-    private const long SliceBytes = 32 << 20;
-    private const int PartBytes = 1 << 20;
-
     /// <summary>Prints both.</summary>
     public static void Run(int threads)
     {
@@ -18,27 +14,11 @@ internal static unsafe class MachineBenchmark
         Console.WriteLine($"  FMA peak       {PeakGFlops(threads),7:F0} GFLOP/s (registers only)");
     }
 
-    /// <summary>GB/s of a plain SIMD sum over 1 GiB.</summary>
+    /// <summary>GB/s of a plain SIMD sum over 1 GiB: the best slice of many.</summary>
     public static double ReadGBytes(int threads)
     {
-        using var device = new CpuDevice("cpu:0", threads, long.MaxValue);
-        var buffer = device.Allocate(Bytes, MemoryPurpose.Workspace);
-        new Span<byte>((void*)buffer.Address, PartBytes).Fill(1);
-        for (var at = (long)PartBytes; at < Bytes; at += PartBytes)
-        {
-            Buffer.MemoryCopy((void*)buffer.Address, (void*)(buffer.Address + at), PartBytes, PartBytes);
-        }
-
-        // A walk over all of it in slices of 32 MiB: the next slice has long left the caches.
-        var next = 0L;
-        var best = Best.Of(
-            () =>
-            {
-                device.Threads.Run((int)(SliceBytes / PartBytes), new SumWork(buffer.Address + (nint)next));
-                next = (next + SliceBytes) % Bytes;
-            },
-            1);
-        return SliceBytes / 1e9 / best.Seconds;
+        using var sum = new MemorySum(threads);
+        return MemorySum.SliceBytes / 1e9 / Best.Of(sum.AddSlice, 1).Seconds;
     }
 
     /// <summary>GFLOP/s of multiply-adds that touch no memory.</summary>
@@ -49,29 +29,6 @@ internal static unsafe class MachineBenchmark
         using var device = new CpuDevice("cpu:0", threads);
         var seconds = Best.Of(() => device.Threads.Run(Parts, new PeakWork(Rounds))).Seconds;
         return Parts * (double)Rounds * 16 * 2 * (Vector512.IsHardwareAccelerated ? 16 : 8) / seconds / 1e9;
-    }
-
-    private readonly struct SumWork(nint memory) : ICpuWork
-    {
-        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-        public void Run(int part, int thread)
-        {
-            var p = (int*)(memory + ((nint)part * PartBytes));
-            var end = p + (PartBytes / sizeof(int));
-            Vector256<int> a = default, b = default, c = default, d = default;
-            for (; p < end; p += 32)
-            {
-                a += Vector256.Load(p);
-                b += Vector256.Load(p + 8);
-                c += Vector256.Load(p + 16);
-                d += Vector256.Load(p + 24);
-            }
-
-            if (Vector256.Sum(a + b + c + d) == 0)
-            {
-                throw new InvalidOperationException("The sum of ones cannot be zero.");
-            }
-        }
     }
 
     private readonly struct PeakWork(int rounds) : ICpuWork

@@ -45,6 +45,7 @@ public sealed class CudaProbeTests
 
     [Theory]
     [InlineData("FAKE_INIT=802", "The NVIDIA driver does not start: cuInit(0) failed with CUDA_ERROR_FAKE (802): a fake error")]
+    [InlineData("FAKE_INIT=100", "The NVIDIA driver sees no GPU")]
     [InlineData("FAKE_GPUS=0", "The NVIDIA driver sees no GPU")]
     [InlineData("FAKE_DRIVER_VERSION=11040", "The NVIDIA driver supports CUDA 11.4, but 12.0 is needed; install a newer driver.")]
     public async Task A_driver_that_does_not_serve_says_why(string setting, string expected)

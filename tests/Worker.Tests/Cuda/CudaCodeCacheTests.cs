@@ -80,12 +80,15 @@ public sealed class CudaCodeCacheTests : IDisposable
     [Fact]
     public void A_models_kernels_are_those_of_its_dtype_and_head_size()
     {
-        var kernels = CudaKernels.Of(DType.BF16, [128], 227 * 1024).ToArray();
-        Assert.Contains(CudaKernels.AttentionPrefill(DType.BF16, 128), kernels);
-        Assert.Contains(CudaKernels.Gemv(DType.BF16, DType.F32, false, false), kernels);
+        var kernels = CudaKernels.Of(DType.BF16, [128], 90, 227 * 1024).ToArray();
+        Assert.Contains(CudaKernels.Elementwise("add", DType.BF16), kernels);
         Assert.Contains(CudaKernels.Embedding(DType.BF16, DType.BF16), kernels);
-        Assert.DoesNotContain(CudaKernels.AttentionPrefill(DType.BF16, 64), kernels);
-        Assert.DoesNotContain(CudaKernels.AttentionPrefill(DType.F16, 128), kernels);
+        Assert.Contains(kernels, kernel => kernel.Defines.Contains("OUT=f32", StringComparison.Ordinal));
+        Assert.Contains(kernels, kernel => kernel.File == "attention_decode.cu");
+        Assert.All(
+            kernels.Where(kernel => kernel.Defines.Contains("HEAD_DIM", StringComparison.Ordinal)),
+            kernel => Assert.Contains("HEAD_DIM=128", kernel.Defines, StringComparison.Ordinal));
+        Assert.All(kernels, kernel => Assert.DoesNotContain("=f16", kernel.Defines, StringComparison.Ordinal));
         Assert.DoesNotContain(CudaKernels.RmsNorm("rms_norm", DType.BF16, DType.F32), kernels);
     }
 

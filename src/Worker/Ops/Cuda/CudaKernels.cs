@@ -24,14 +24,18 @@ internal static class CudaKernels
     public static CudaKernel Elementwise(string entry, DType activation) =>
         new("elementwise.cu", entry, $"T={CudaElement.Name(activation)}");
 
-    /// <summary>Products of 1 to 16 rows; <paramref name="wideTile"/>: 32 weight rows a block instead of 16.</summary>
-    public static CudaKernel Gemv(DType input, DType output, bool wideTile, bool manyRows) => new(
+    /// <summary>
+    /// Products of 1 to 16 rows; <paramref name="wideTile"/>: 32 weight rows a block instead of 16; <paramref name="gated"/>: the
+    /// activation follows.
+    /// </summary>
+    public static CudaKernel Gemv(DType input, DType output, bool wideTile, bool manyRows, bool gated) => new(
         "gemv.cu", "gemv",
-        $"T={CudaElement.Name(input)} OUT={CudaElement.Name(output)} MT={(wideTile ? 2 : 1)} NT={(manyRows ? 2 : 1)}");
+        $"T={CudaElement.Name(input)} OUT={CudaElement.Name(output)} MT={(wideTile ? 2 : 1)} NT={(manyRows ? 2 : 1)} {Gated(gated)}");
 
     /// <summary>Products of 1 or 2 rows; <paramref name="weightRows"/> of a block: 2, 4 or 8.</summary>
-    public static CudaKernel GemvFew(DType input, DType output, int rows, int weightRows) => new(
-        "gemv_few.cu", "gemv_few", $"T={CudaElement.Name(input)} OUT={CudaElement.Name(output)} NT={rows} ROWS={weightRows}");
+    public static CudaKernel GemvFew(DType input, DType output, int rows, int weightRows, bool gated) => new(
+        "gemv_few.cu", "gemv_few",
+        $"T={CudaElement.Name(input)} OUT={CudaElement.Name(output)} NT={rows} ROWS={weightRows} {Gated(gated)}");
 
     public static CudaKernel GemvAny(DType input, DType weight, DType output) => new(
         "gemv_any.cu", "gemv_any",
@@ -44,33 +48,56 @@ internal static class CudaKernels
         "attention_decode.cu", "attention_decode",
         $"T={CudaElement.Name(dtype)} KV={CudaElement.Name(dtype)} HEAD_DIM={headDim} WARPS={shape.Warps} STAGES={shape.Stages}");
 
-    public static CudaKernel AttentionPrefill(DType dtype, int headDim) => new(
-        "attention_prefill.cu", "attention_prefill",
-        $"T={CudaElement.Name(dtype)} KV={CudaElement.Name(dtype)} HEAD_DIM={headDim} TOKENS={PrefillTokens(headDim)}");
-
     public static CudaKernel AttentionAny(DType activation, DType cache, int headDim) => new(
         "attention_any.cu", "attention_any",
         $"T={CudaElement.Name(activation)} KV={CudaElement.Name(cache)} HEAD_DIM={headDim}");
 
-    /// <summary>Tokens of a key tile: fewer for large heads, whose outputs fill the registers.</summary>
-    public static int PrefillTokens(int headDim) => headDim > 128 ? 32 : 64;
+    /// <summary>Weights made on the device.</summary>
+    public static CudaKernel RandomFill(DType target) => new("random_fill.cu", "random_fill", $"T={CudaElement.Name(target)}");
+
+    /// <summary>The plain reading rate of the memory.</summary>
+    public static CudaKernel ReadSum() => new("read_sum.cu", "read_sum", "");
+
+    /// <summary>A pause of the stream.</summary>
+    public static CudaKernel Hold() => new("hold.cu", "hold", "");
+
+    /// <summary>First step of a summary; <paramref name="joins"/>: the only one.</summary>
+    public static CudaKernel SamplingScan(bool joins) => new("sampling_scan.cu", "sampling_scan", $"JOINS={(joins ? 1 : 0)}");
+
+    public static CudaKernel SamplingJoin() => new("sampling_join.cu", "sampling_join", string.Empty);
+
+    public static CudaKernel SamplingChoose() => new("sampling_choose.cu", "sampling_choose", string.Empty);
+
+    public static CudaKernel SamplingWhole() => new("sampling_whole.cu", "sampling_whole", string.Empty);
+
+    public static CudaKernel SamplingRows(string entry) => new("sampling_rows.cu", entry, string.Empty);
 
     /// <summary>Those of <see cref="All"/> that a model of one dtype can ask for; results may be f32.</summary>
-    public static IEnumerable<CudaKernel> Of(DType dtype, IReadOnlyCollection<int> headDims, int sharedMemoryBytes)
+    public static IEnumerable<CudaKernel> Of(
+        DType dtype, IReadOnlyCollection<int> headDims, int capability, int sharedMemoryBytes)
     {
         var types = CudaElement.All.Select(CudaElement.Name).ToArray();
         var own = CudaElement.Name(dtype);
-        return All(sharedMemoryBytes).Where(kernel => kernel.Defines.Split(' ').Select(d => d.Split('=')).All(define =>
+        return All(capability, sharedMemoryBytes).Where(kernel => kernel.Defines.Split(' ').Select(d => d.Split('=')).All(define =>
             define is ["HEAD_DIM", var size]
                 ? headDims.Contains(int.Parse(size, System.Globalization.CultureInfo.InvariantCulture))
                 : !types.Contains(define[^1]) || define[^1] == own || define is ["OUT", "f32"]));
     }
 
-    /// <summary>All variants for a device with this much shared memory a block.</summary>
-    public static IEnumerable<CudaKernel> All(int sharedMemoryBytes)
+    /// <summary>All variants for a device of this compute capability (90: 9.0) and with this much shared memory a block.</summary>
+    public static IEnumerable<CudaKernel> All(int capability, int sharedMemoryBytes)
     {
+        yield return ReadSum();
+        yield return Hold();
+        foreach (var kernel in (CudaKernel[])
+            [SamplingScan(true), SamplingScan(false), SamplingJoin(), SamplingChoose(), SamplingWhole(), SamplingRows("commit_tokens")])
+        {
+            yield return kernel;
+        }
+
         foreach (var t in CudaElement.All)
         {
+            yield return RandomFill(t);
             foreach (var entry in (string[])["add", "gated_activation", "gather_rows", "add_bias", "round_with_bias"])
             {
                 yield return Elementwise(entry, t);
@@ -92,21 +119,28 @@ internal static class CudaKernels
         {
             foreach (var (wide, many) in ((bool, bool)[])[(false, false), (false, true), (true, false), (true, true)])
             {
-                yield return Gemv(t, t, wide, many);
-                yield return Gemv(t, DType.F32, wide, many);
+                yield return Gemv(t, t, wide, many, gated: false);
+                yield return Gemv(t, t, wide, many, gated: true);
+                yield return Gemv(t, DType.F32, wide, many, gated: false);
             }
 
             foreach (var (rows, weightRows) in ((int, int)[])[(1, 2), (1, 4), (1, 8), (2, 2), (2, 4), (2, 8)])
             {
-                yield return GemvFew(t, t, rows, weightRows);
-                yield return GemvFew(t, DType.F32, rows, weightRows);
+                yield return GemvFew(t, t, rows, weightRows, gated: false);
+                yield return GemvFew(t, t, rows, weightRows, gated: true);
+                yield return GemvFew(t, DType.F32, rows, weightRows, gated: false);
             }
 
             foreach (var headDim in s_headDims)
             {
                 yield return AttentionDecode(t, headDim, DecodeShape.For(headDim, sharedMemoryBytes));
-                yield return AttentionPrefill(t, headDim);
+                foreach (var method in Enum.GetValues<PrefillMethod>())
+                {
+                    yield return PrefillShape.For(headDim, capability, sharedMemoryBytes, method).Kernel(t);
+                }
             }
         }
     }
+
+    private static string Gated(bool gated) => $"GATED={(gated ? 1 : 0)}";
 }

@@ -6,8 +6,6 @@ namespace TensorParallel.Worker.Ops.Cuda;
 internal sealed partial class CudaOps
 {
     private const int MaxHeadDim = 256;
-    private const int PrefillRows = 128;
-    private const int PrefillThreads = 256;
     private const int PlainAttentionThreads = 128;
 
     // Blocks that decode attention aims at: a few for each multiprocessor, so that uneven parts even out.
@@ -102,12 +100,22 @@ internal sealed partial class CudaOps
 
     private void LaunchPrefill(DType dtype, HeadLayout heads, StepRows rows, in CudaArguments.Attention arguments)
     {
-        var row = ((heads.HeadDim + 15) / 16 * 16) + 8;
-        var shared = 4 * CudaKernels.PrefillTokens(heads.HeadDim) * row * 2;
-        var pairs = (long)rows.MaxQueryRows * Math.Min(heads.GroupSize, heads.QueryHeads);
-        var tiles = checked((int)((pairs + PrefillRows - 1) / PrefillRows));
-        var function = _device.Modules.Get(CudaKernels.AttentionPrefill(dtype, heads.HeadDim), shared);
-        _device.Launch(function, new CudaGrid(tiles, heads.KeyValueHeads, rows.Sequences, PrefillThreads, shared), arguments);
+        var shape = PrefillShape.For(heads.HeadDim, _device.Capability, _device.SharedMemoryBytes, PrefillMethod);
+        var function = _device.Modules.Get(shape.Kernel(dtype), shape.SharedBytes);
+        var tiles = PrefillTiles(rows, Math.Min(heads.GroupSize, heads.QueryHeads));
+        _device.Launch(function, new CudaGrid(heads.KeyValueHeads, tiles, 1, shape.Threads, shape.SharedBytes), arguments);
+    }
+
+    /// <summary>
+    /// At least the tiles of all sequences with more than one row; a tile has rows of one sequence. 2,048 rows with 4 heads a KV head:
+    /// 64; 512 rows of one sequence beside 63 sequences of one: at most 575 · 4 / 128 + 64 = 81, and what is too much ends at once.
+    /// </summary>
+    private static int PrefillTiles(StepRows rows, int headsEach)
+    {
+        var pairs = (long)rows.Tokens * headsEach;
+        var most = Math.Min(rows.Sequences, rows.Tokens / 2);
+        var longest = (((long)rows.MaxQueryRows * headsEach) + PrefillShape.Rows - 1) / PrefillShape.Rows;
+        return checked((int)Math.Min((pairs / PrefillShape.Rows) + most, most * longest));
     }
 
     private void LaunchDecode(DType dtype, HeadLayout heads, StepRows rows, CudaArguments.Attention arguments)
@@ -155,6 +163,7 @@ internal sealed partial class CudaOps
             GroupSize = heads.GroupSize,
             BlockTokens = cache.BlockTokens,
             Window = options.SlidingWindow ?? 0,
+            Sequences = rows.Sequences,
             Scale = options.Scale,
             SoftCap = options.LogitSoftCap ?? 0,
         };

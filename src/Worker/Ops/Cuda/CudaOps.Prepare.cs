@@ -11,7 +11,9 @@ internal sealed partial class CudaOps
 
     public int Prepare(DType modelDType, IReadOnlyCollection<int> headDims, int threads)
     {
-        var kernels = CudaKernels.Of(modelDType, headDims, _device.SharedMemoryBytes).DistinctBy(k => (k.File, k.Defines)).ToArray();
+        var kernels = CudaKernels.Of(modelDType, headDims, _device.Capability, _device.SharedMemoryBytes)
+            .DistinctBy(k => (k.File, k.Defines))
+            .ToArray();
         var architecture = CudaCompiler.Architecture(_device.Capability);
         return _device.Modules.Code.Prepare(kernels, architecture, Math.Min(threads, MostCompilerThreads));
     }

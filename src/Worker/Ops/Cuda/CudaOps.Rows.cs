@@ -58,15 +58,8 @@ internal sealed partial class CudaOps
         CudaOperand.CheckFloat(_device, output, output.Rows, output.Columns);
         CudaOperand.Check(_device, gate, output.DType, output.Rows, output.Columns);
         CudaOperand.Check(_device, up, output.DType, output.Rows, output.Columns);
-        var kind = activation switch
-        {
-            ActivationKind.Silu => 0,
-            ActivationKind.Gelu => 1,
-            ActivationKind.GeluTanh => 2,
-            _ => throw new ArgumentException($"Activation {activation} is unknown.", nameof(activation)),
-        };
         var wide = CudaOperand.IsWide(gate) && CudaOperand.IsWide(up) && CudaOperand.IsWide(output);
-        LaunchRows("gated_activation", gate, (up.Address, up.RowStride), output, wide, kind);
+        LaunchRows("gated_activation", gate, (up.Address, up.RowStride), output, wide, KindOf(activation));
     }
 
     public void GatherRows(Tensor x, Tensor indices, Tensor output)
@@ -77,6 +70,15 @@ internal sealed partial class CudaOps
         LaunchRows(
             "gather_rows", x, (indices.Address, 0), output, CudaOperand.IsWide(x) && CudaOperand.IsWide(output), 0);
     }
+
+    /// <summary>The number that activation.cuh has for it.</summary>
+    private static int KindOf(ActivationKind activation) => activation switch
+    {
+        ActivationKind.Silu => 0,
+        ActivationKind.Gelu => 1,
+        ActivationKind.GeluTanh => 2,
+        _ => throw new ArgumentException($"Activation {activation} is unknown.", nameof(activation)),
+    };
 
     /// <summary>target[t] += bias.</summary>
     private void AddBias(Tensor target, Tensor bias) =>

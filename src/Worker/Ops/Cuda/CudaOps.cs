@@ -40,6 +40,9 @@ internal sealed partial class CudaOps : IDeviceOps
     /// </summary>
     public int? FewWeightRows { get; set; }
 
+    /// <summary>For benchmarks and tests: the kernel of prefill attention, where it can be had; null: the best.</summary>
+    public PrefillMethod? PrefillMethod { get; set; }
+
     public IDevice Device => _device;
 
     public DType ActivationDType(DType modelDType) => CudaElement.All.Contains(modelDType)

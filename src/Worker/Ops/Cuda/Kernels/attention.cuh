@@ -33,6 +33,7 @@ struct Arguments
     int blockTokens;
     int window;             // 0: none
     int splits;             // decode: parts of a context
+    int sequences;
     float scale;
     float softCap;          // 0: none
 };
@@ -67,6 +68,13 @@ DEVICE float fast_exp2(float v)
 {
     float r;
     asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(v));
+    return r;
+}
+
+DEVICE float fast_reciprocal(float v)
+{
+    float r;
+    asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(v));
     return r;
 }
 
