@@ -65,8 +65,8 @@ kill_one() { # number of workers
     for _ in $(seq 400); do grep -q "is ready" "$logs/$name.out" && break; alive $job || break; sleep 0.1; done
     # The coordinator is the child of timeout, workers are its children.
     server=$(pgrep -P $job | head -n 1)
-    workers=$(pgrep -P "${server:-0}" | tr '\n' ' ')
-    if [ "$(wc -w <<<"$workers")" -ne "$count" ]; then
+    workers=$([ -n "$server" ] && pgrep -P "$server" | tr '\n' ' ')
+    if [ -z "$server" ] || [ "$(wc -w <<<"$workers")" -ne "$count" ]; then
         say BAD "$name" "there are not $count workers (${workers:-none}): $(tail -n 2 "$logs/$name.err")"
         kill -TERM "$job" 2>/dev/null
         wait $job
@@ -119,10 +119,12 @@ if [ "$gpus" -ge 1 ]; then
     job=$!
     for _ in $(seq 400); do grep -q "is ready" "$logs/killed.out" && break; sleep 0.1; done
     server=$(pgrep -P $job | head -n 1)
-    workers=$(pgrep -P "${server:-0}" | tr '\n' ' ')
+    workers=$([ -n "$server" ] && pgrep -P "$server" | tr '\n' ' ')
+    gone=""
     started=$(date +%s.%N)
-    kill -9 "$server"
+    [ -n "$server" ] && kill -9 "$server"
     for _ in $(seq 150); do
+        [ -n "$workers" ] || break
         gone=1
         for worker in $workers; do alive "$worker" && gone=""; done
         [ -n "$gone" ] && break
@@ -132,7 +134,7 @@ if [ "$gpus" -ge 1 ]; then
     if [ -n "$gone" ] && [ -n "$workers" ]; then
         say ok killed-coordinator "workers ended after $(since "$started") s"
     else
-        say BAD killed-coordinator "workers $workers are there after 15 s"
+        say BAD killed-coordinator "workers ${workers:-(none: $(tail -n 1 "$logs/killed.err"))} are there after 15 s"
     fi
 fi
 exit $wrong
