@@ -11,6 +11,7 @@ return args switch
     ["gpu-ops", .. var rest] => GpuOpsCommand.Run(rest),
     ["load-checkpoint", var folder] => LoadCheckpoint.Make(folder),
     ["hold-generation", var address, var seconds] => await HoldGeneration.RunAsync(address, seconds),
+    ["gpu-allreduce", .. var rest] => GpuAllReduceCommand.Run(rest),
     ["allreduce", .. var rest] => AllReduceBenchmark.Run(rest),
     ["sampling", .. var rest] => SamplingBenchmark.Run(rest),
     ["model", .. var rest] => await ModelBenchmark.RunAsync(rest),
@@ -26,6 +27,7 @@ static int Usage()
           gpu-ops [section…]     the same on an NVIDIA GPU
           load-checkpoint DIR    a checkpoint of the 8B shape with real bytes, for loading
           hold-generation ADDRESS SECONDS   keeps a served model generating
+          gpu-allreduce [GPUs]   sums between NVIDIA GPUs by way and size
           allreduce              shared-memory all-reduce between two ranks
           sampling               one draw from a large vocabulary
           model demo|1b [1,2]    prefill and decode through coordinator and workers, by number of workers

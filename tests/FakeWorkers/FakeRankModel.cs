@@ -1,6 +1,7 @@
 using TensorParallel.Protocol.Generation;
 using TensorParallel.Worker.Collectives;
 using TensorParallel.Worker.Devices;
+using TensorParallel.Worker.Execution;
 using TensorParallel.Worker.Measuring;
 using TensorParallel.Worker.Session;
 
@@ -19,7 +20,13 @@ internal sealed class FakeRankModel(int rank, int worldSize, FakeBehaviour behav
         _ => [.. request.Sizes.Select(size => new Figure($"{request.Kind}", 10 + rank, size))],
     };
 
-    public StepResult Step(StepBatch batch)
+    public IPendingStep Issue(StepBatch batch) => new FinishedStep(Step(batch));
+
+    public void Dispose()
+    {
+    }
+
+    private StepResult Step(StepBatch batch)
     {
         switch (behaviour)
         {
@@ -43,9 +50,5 @@ internal sealed class FakeRankModel(int rank, int worldSize, FakeBehaviour behav
                 .ToArray()
             : [];
         return new StepResult(batch.Step, tokens, rank + 1);
-    }
-
-    public void Dispose()
-    {
     }
 }

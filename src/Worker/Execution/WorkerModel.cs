@@ -81,7 +81,9 @@ internal sealed class WorkerModel : IDisposable
             var report = load(built.Targets, progress);
             var head = model.Head is { } cut ? Own(new HeadRunner(context, model, cut, buffers, plan.Limits)) : null;
             var slots = new SlotTable(plan.Limits, spec.VocabularySize);
-            var runner = new ModelRunner(context, model, buffers, slots, head, PipelinePosition.Of(plan, context.Rank));
+            var pipeline = PipelinePosition.Of(plan, context.Rank);
+            var decodeSteps = Own(context.RecordsSteps ? context.Device.RepeatWork() : new ImmediateWork());
+            var runner = new ModelRunner(context, model, buffers, slots, plan.Limits, head, pipeline, decodeSteps);
             return new WorkerModel(runner, report, built.Targets, owned);
         }
         catch
@@ -97,6 +99,9 @@ internal sealed class WorkerModel : IDisposable
             return item;
         }
     }
+
+    /// <summary>Gives one step to the device; see <see cref="ModelRunner.Issue"/>.</summary>
+    public IPendingStep Issue(StepBatch batch) => Runner.Issue(batch);
 
     /// <summary>Executes one step; see <see cref="ModelRunner.Step"/>.</summary>
     public StepResult Step(StepBatch batch) => Runner.Step(batch);

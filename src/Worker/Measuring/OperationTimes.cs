@@ -10,8 +10,11 @@ namespace TensorParallel.Worker.Measuring;
 /// </summary>
 internal sealed class OperationTimes(IMeasuringOps ops) : IDisposable
 {
-    /// <summary>The whole step, as its host sees it.</summary>
+    /// <summary>The whole step, from its first operation on.</summary>
     public const string StepName = "step";
+
+    /// <summary>What of a step no timed operation took: sampling, copies, waits for the host.</summary>
+    public const string RestName = "rest";
 
     // Longer than the host needs to issue the operations of a large model's step.
     private static readonly TimeSpan s_hold = TimeSpan.FromMilliseconds(20);
@@ -22,6 +25,7 @@ internal sealed class OperationTimes(IMeasuringOps ops) : IDisposable
     private readonly Dictionary<int, int> _steps = [];
     private IReadOnlyList<WeightTarget> _weights = [];
     private bool _inStep;
+    private int _stepStart;
 
     /// <summary>Tells which weight lies where; before the first step.</summary>
     public void Name(IReadOnlyList<WeightTarget> weights) => _weights = weights;
@@ -32,21 +36,30 @@ internal sealed class OperationTimes(IMeasuringOps ops) : IDisposable
         _marks.Clear();
         _calls.Clear();
         _inStep = true;
-        _marks.Hold(s_hold);
+        _stepStart = -1;
     }
 
     /// <summary>The step has been issued: waits for it and adds its times up.</summary>
     /// <param name="rows">Its rows.</param>
-    /// <param name="microseconds">What it took, as the host saw it.</param>
-    public void EndStep(int rows, long microseconds)
+    public void EndStep(int rows)
     {
         _inStep = false;
-        foreach (var (kind, weight, from, to) in _calls)
+        if (_stepStart < 0)
         {
-            Add(rows, kind ?? NameOf(weight), _marks.Microseconds(from, to));
+            return; // a rank with nothing to compute
         }
 
-        Add(rows, StepName, microseconds);
+        var all = _marks.Microseconds(_stepStart, _marks.Mark());
+        var timed = 0.0;
+        foreach (var (kind, weight, from, to) in _calls)
+        {
+            var time = _marks.Microseconds(from, to);
+            Add(rows, kind ?? NameOf(weight), time);
+            timed += time;
+        }
+
+        Add(rows, RestName, Math.Max(0, all - timed));
+        Add(rows, StepName, all);
         _steps[rows] = _steps.GetValueOrDefault(rows) + 1;
     }
 
@@ -70,6 +83,18 @@ internal sealed class OperationTimes(IMeasuringOps ops) : IDisposable
     }
 
     public void Dispose() => _marks.Dispose();
+
+    // The step's inputs are on their way by the time of its first operation: a copy issued after the hold would wait for it.
+    private int Start()
+    {
+        if (_inStep && _stepStart < 0)
+        {
+            _marks.Hold(s_hold);
+            _stepStart = _marks.Mark();
+        }
+
+        return _inStep ? _marks.Mark() : -1;
+    }
 
     private void Add(int rows, string kind, double microseconds)
     {
@@ -101,7 +126,7 @@ internal sealed class OperationTimes(IMeasuringOps ops) : IDisposable
             _times = times;
             _kind = kind;
             _weight = weight;
-            _from = times._inStep ? times._marks.Mark() : -1;
+            _from = times.Start();
         }
 
         /// <summary>Ends it.</summary>

@@ -12,10 +12,18 @@ internal sealed class TimedCollective(ICollective inner, OperationTimes times) :
 
     public int Size => inner.Size;
 
+    public IReadOnlyList<CollectiveTiming> Timings => inner.Timings;
+
     public void AllReduceSum(Tensor x)
     {
         using var timing = times.Time("all_reduce");
         inner.AllReduceSum(x);
+    }
+
+    public bool TryAllReduceAddRmsNorm(Tensor delta, Tensor residual, Tensor weight, float epsilon, Tensor normed)
+    {
+        using var timing = times.Time("all_reduce_norm");
+        return inner.TryAllReduceAddRmsNorm(delta, residual, weight, epsilon, normed);
     }
 
     public void AllGatherColumns(Tensor part, Tensor whole, IReadOnlyList<int> columns)
@@ -43,6 +51,8 @@ internal sealed class TimedCollective(ICollective inner, OperationTimes times) :
     }
 
     public void Barrier() => inner.Barrier();
+
+    public void Replayed() => inner.Replayed();
 
     public void ThrowIfFailed() => inner.ThrowIfFailed();
 

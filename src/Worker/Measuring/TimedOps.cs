@@ -12,6 +12,12 @@ internal sealed class TimedOps(IDeviceOps inner, OperationTimes times) : IDevice
 
     public DType ActivationDType(DType modelDType) => inner.ActivationDType(modelDType);
 
+    public void TokenIds(Tensor given, Tensor slots, Tensor lastTokens, Tensor ids)
+    {
+        using var timing = times.Time("token_ids");
+        inner.TokenIds(given, slots, lastTokens, ids);
+    }
+
     public void Embedding(Tensor table, Tensor ids, int firstRow, Tensor output)
     {
         using var timing = times.Time("embedding");
@@ -40,6 +46,12 @@ internal sealed class TimedOps(IDeviceOps inner, OperationTimes times) : IDevice
     {
         using var timing = times.TimeProduct(weight.Address);
         inner.MatMul(x, weight, bias, output);
+    }
+
+    public void MatMulGated(Tensor x, Tensor weight, Tensor? bias, ActivationKind activation, Tensor fused, Tensor output)
+    {
+        using var timing = times.TimeProduct(weight.Address);
+        inner.MatMulGated(x, weight, bias, activation, fused, output);
     }
 
     public void GatedActivation(Tensor gate, Tensor up, ActivationKind activation, Tensor output)

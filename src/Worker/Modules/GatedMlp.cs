@@ -3,7 +3,7 @@ using TensorParallel.Worker.Devices;
 
 namespace TensorParallel.Worker.Modules;
 
-/// <summary>Down(act(Gate(x)) ⊙ Up(x)) over this rank's intermediate columns; Down joins the ranks.</summary>
+/// <summary>Down(act(Gate(x)) ⊙ Up(x)) over this rank's intermediate columns; Down joins the ranks or leaves it to the reader.</summary>
 /// <param name="context">Operations.</param>
 /// <param name="gateUp">Projection to [gate | up].</param>
 /// <param name="down">Projection back to the hidden size.</param>
@@ -11,6 +11,9 @@ namespace TensorParallel.Worker.Modules;
 internal sealed class GatedMlp(
     RankContext context, FusedProjection gateUp, ParallelLinear down, ActivationKind activation)
 {
+    /// <summary>What is left in Delta.</summary>
+    public PendingDelta Leaves => down.Leaves;
+
     /// <summary>The MLP of the rows of x [T, HiddenSize] into Delta.</summary>
     public void Forward(Tensor x, BlockActivations a)
     {
@@ -31,6 +34,6 @@ internal sealed class GatedMlp(
             }
         }
 
-        down.Forward(activated, a.Delta, a.GatherPart);
+        down.ForwardOpen(activated, a.Delta, a.GatherPart);
     }
 }

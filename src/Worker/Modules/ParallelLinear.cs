@@ -31,6 +31,12 @@ internal sealed class ParallelLinear(
     /// <summary>Columns of the output, after the join.</summary>
     public int OutputColumns => join == CollectiveKind.AllGather ? gatherColumns.Sum() : weight.OutFeatures;
 
+    /// <summary>What a product of <see cref="ForwardOpen"/> leaves to be done before its output may be read.</summary>
+    public PendingDelta Leaves => join == CollectiveKind.AllReduce ? PendingDelta.PartialSum : PendingDelta.Whole;
+
+    /// <summary>As <see cref="Forward"/>, but what is to be summed over the ranks is not yet: the reader does it.</summary>
+    public void ForwardOpen(Tensor x, Tensor output, Tensor? gatherPart) => Run(x, output, gatherPart, sums: false);
+
     /// <summary>Whether <see cref="ForwardGated"/> can be used: the outputs need no other rank.</summary>
     public bool IsLocal => join == CollectiveKind.None;
 
@@ -38,7 +44,9 @@ internal sealed class ParallelLinear(
     /// <param name="x">Input.</param>
     /// <param name="output">Output; may be columns of a wider tensor.</param>
     /// <param name="gatherPart">Room for weight.OutFeatures columns; not read where nothing is gathered.</param>
-    public void Forward(Tensor x, Tensor output, Tensor? gatherPart)
+    public void Forward(Tensor x, Tensor output, Tensor? gatherPart) => Run(x, output, gatherPart, sums: true);
+
+    private void Run(Tensor x, Tensor output, Tensor? gatherPart, bool sums)
     {
         var input = inputColumns is { } columns ? x.ColumnsAt(columns.Start, columns.Length) : x;
         switch (join)
@@ -48,7 +56,11 @@ internal sealed class ParallelLinear(
                 break;
             case CollectiveKind.AllReduce:
                 Multiply(input, output);
-                context.Collective.AllReduceSum(output);
+                if (sums)
+                {
+                    context.Collective.AllReduceSum(output);
+                }
+
                 break;
             case CollectiveKind.AllGather:
                 var part = (gatherPart ?? throw new ArgumentNullException(nameof(gatherPart)))

@@ -24,6 +24,12 @@ internal interface IDeviceOps : IDisposable
     int Prepare(Protocol.Checkpoints.DType modelDType, IReadOnlyCollection<int> headDims, int threads) => 0;
 
     /// <summary>
+    /// Ids of a step's rows: ids[t] = given[t] where that is 0 or more, else lastTokens[slots[t]], or −1 where the slot is −1 (a row
+    /// that only fills up the step). given, slots, ids: I32 [1, T]; lastTokens: I32 [1, slots there are].
+    /// </summary>
+    void TokenIds(Tensor given, Tensor slots, Tensor lastTokens, Tensor ids);
+
+    /// <summary>
     /// output[t] = table[ids[t] − firstRow]; a row of zeros where the id is outside [firstRow, firstRow + table.Rows).
     /// ids: I32 [1, T]; table: any float dtype [V, H]; output: activation [T, H].
     /// </summary>
@@ -62,13 +68,14 @@ internal interface IDeviceOps : IDisposable
     /// <summary>
     /// Rotates q and k inside the fused rows [q | k | v] by their positions, in place, and writes k and v into the cache at the
     /// rows' positions. cosSin: F32 [MaxContext, RotaryDim]: first half cosines, second half sines.
-    /// Rotation: (x1, x2) → (x1·cos − x2·sin, x2·cos + x1·sin), x1 = d in [0, RotaryDim/2), x2 = d + RotaryDim/2.
+    /// Rotation: (x1, x2) → (x1·cos − x2·sin, x2·cos + x1·sin), x1 = d in [0, RotaryDim/2), x2 = d + RotaryDim/2. A row of
+    /// position −1 stays as it is and writes nothing.
     /// </summary>
     void RopeAndWriteKv(Tensor fused, HeadLayout heads, Tensor cosSin, StepRows rows, KvLayerView cache);
 
     /// <summary>
     /// Causal attention of the q part of the fused rows over the cache (which already holds this step's keys and values).
-    /// output: activation [T, QueryHeads · HeadDim]. Softmax in f32.
+    /// output: activation [T, QueryHeads · HeadDim]; zeros where the position is −1. Softmax in f32.
     /// </summary>
     void Attention(Tensor fused, HeadLayout heads, AttentionOptions options, StepRows rows, KvLayerView cache, Tensor output);
 

@@ -37,6 +37,11 @@ internal interface ISamplingOps
     const int InPrompt = 1 << 30;
 
     /// <summary>
+    /// Whether every operation but <see cref="Adjust"/> and <see cref="ChooseFromAll"/> leaves the host out, so that it can be recorded.
+    /// </summary>
+    bool IsRecordable => true;
+
+    /// <summary>
     /// Adds tokens to a sequence's counts. Ids outside [firstToken, firstToken + counts.Columns) belong to other ranks.
     /// counts: I32 [1, Vr]; ids: I32 [1, N].
     /// </summary>

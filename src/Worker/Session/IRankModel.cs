@@ -1,5 +1,6 @@
 using TensorParallel.Protocol.Generation;
 using TensorParallel.Worker.Devices;
+using TensorParallel.Worker.Execution;
 using TensorParallel.Worker.Measuring;
 
 namespace TensorParallel.Worker.Session;
@@ -13,6 +14,9 @@ internal interface IRankModel : IDisposable
     /// <summary>Weight bytes read from the checkpoint.</summary>
     long BytesRead { get; }
 
+    /// <summary>How the rank was set up, for the log: a line each.</summary>
+    IReadOnlyList<string> Notes => [];
+
     /// <summary>Device memory, one entry a purpose.</summary>
     IReadOnlyList<MemoryUse> MemoryUse();
 
@@ -20,6 +24,8 @@ internal interface IRankModel : IDisposable
     IReadOnlyList<Figure> Measure(MeasureRequest request) =>
         throw new NotSupportedException($"This rank measures no {request.Kind}.");
 
-    /// <summary>Executes one step together with the other ranks; returns when its tokens are known.</summary>
-    StepResult Step(StepBatch batch);
+    /// <summary>
+    /// Begins one step together with the other ranks. It may be done at once, or later: then further steps can be begun meanwhile.
+    /// </summary>
+    IPendingStep Issue(StepBatch batch);
 }

@@ -15,18 +15,26 @@ internal sealed class RankModel(
     public long BytesRead => model.LoadReport.BytesRead;
 
     /// <inheritdoc/>
+    public IReadOnlyList<string> Notes { get; init; } = [];
+
+    /// <inheritdoc/>
     public IReadOnlyList<MemoryUse> MemoryUse() => measures.Device.MemoryUse();
 
     /// <inheritdoc/>
     public IReadOnlyList<Measuring.Figure> Measure(MeasureRequest request) => measures.Measure(request);
 
     /// <inheritdoc/>
-    public StepResult Step(StepBatch batch)
+    public IPendingStep Issue(StepBatch batch)
     {
-        measures.Times?.BeginStep();
+        if (measures.Times is not { } times)
+        {
+            return model.Issue(batch);
+        }
+
+        times.BeginStep();
         var result = model.Step(batch);
-        measures.Times?.EndStep(batch.Sequences.Sum(sequence => sequence.Rows), result.ComputeMicroseconds);
-        return result;
+        times.EndStep(batch.Sequences.Sum(sequence => sequence.Rows));
+        return new FinishedStep(result);
     }
 
     /// <inheritdoc/>

@@ -1,3 +1,4 @@
+using System.Globalization;
 using TensorParallel.Protocol.Architectures;
 using TensorParallel.Protocol.Checkpoints;
 using TensorParallel.Worker.Collectives;
@@ -43,7 +44,7 @@ internal sealed class RankModelLoader : IRankModelLoader
             times?.Name(model.Weights);
             var measures = new RankMeasures(
                 device, backend.Measuring, collective, backend.Ops.ActivationDType(load.Plan.DType), times);
-            return new RankModel(model, measures, owned);
+            return new RankModel(model, measures, owned) { Notes = Notes(collective) };
         }
         catch
         {
@@ -72,6 +73,13 @@ internal sealed class RankModelLoader : IRankModelLoader
         return [.. ArchitectureCatalog.Describe(config).Blocks.Select(block => block.Attention.HeadDim).Distinct()];
     }
 
+    private static IReadOnlyList<string> Notes(ICollective collective) =>
+    [
+        $"{collective.Size} ranks joined by {collective.Name}",
+        .. collective.Timings.Select(t => string.Create(
+            CultureInfo.InvariantCulture, $"{t.Operation} of {t.Bytes / 1024} KiB, {t.Path}: {t.Microseconds:F2} us")),
+    ];
+
     private static RankContext Context(
         RankLoad load, DeviceBackend backend, ICollective collective, OperationTimes? times) => new(
             load.Rank,
@@ -79,7 +87,8 @@ internal sealed class RankModelLoader : IRankModelLoader
             backend.Device,
             times is null ? backend.Ops : new TimedOps(backend.Ops, times),
             backend.Sampling,
-            times is null ? collective : new TimedCollective(collective, times));
+            times is null ? collective : new TimedCollective(collective, times),
+            RecordsSteps: times is null);
 
     private static ICollective Join(RankLoad load, BootstrapExchange bootstrap, IDevice device)
     {

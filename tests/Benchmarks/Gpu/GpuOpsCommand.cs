@@ -16,7 +16,9 @@ internal static class GpuOpsCommand
         ["decode"] = DecodeAttentionBenchmark.Run,
         ["rows"] = RowsBenchmark.Run,
         ["prefill"] = PrefillBenchmark.Run,
+        ["sampling"] = SamplingOpsBenchmark.Run,
         ["step"] = DecodeStepBenchmark.Run,
+        ["runner"] = RunnerBenchmark.Run,
     };
 
     // Needs 16 GB of memory-backed files.

@@ -19,6 +19,7 @@ public abstract partial class OpsConformance
             Rotate(new PagedCase(heads, cacheDType, 16, (0, 1)), rotaryDim);
             Rotate(new PagedCase(heads, cacheDType, 5, (13, 1), (0, 7), (31, 3)), rotaryDim);
             Rotate(new PagedCase(heads, cacheDType, 16, (3, 60)), rotaryDim);
+            Rotate(new PagedCase(heads, cacheDType, 16, (3, 1), (-1, 1), (17, 1), (-1, 1)), rotaryDim);
         }
     }
 
@@ -36,7 +37,7 @@ public abstract partial class OpsConformance
 
         // The cache holds what the row now holds, rounded once; elsewhere nothing has changed.
         var rotated = fused.Values;
-        foreach (var ((sequence, position), row) in shape.Rows().Select((r, i) => (r, i)))
+        foreach (var ((sequence, position), row) in shape.Rows().Select((r, i) => (r, i)).Where(r => r.r.Position >= 0))
         {
             for (var i = 0; i < shape.Heads.KeyValueHeads * shape.Heads.HeadDim; i++)
             {
@@ -55,7 +56,7 @@ public abstract partial class OpsConformance
 
     private static void RotateQueriesAndKeys(PagedCase shape, double[,] fused, double[,] cosSin)
     {
-        foreach (var (position, row) in shape.Rows().Select((r, i) => (r.Position, i)))
+        foreach (var (position, row) in shape.Rows().Select((r, i) => (r.Position, i)).Where(r => r.Position >= 0))
         {
             var angles = Enumerable.Range(0, cosSin.GetLength(1)).Select(d => cosSin[position, d]).ToArray();
             for (var head = 0; head < shape.Heads.QueryHeads + shape.Heads.KeyValueHeads; head++)

@@ -5,6 +5,17 @@ namespace TensorParallel.Worker.Ops.Cuda;
 /// <summary>The kernels' parameters: each struct has the layout of <c>Arguments</c> in the source named.</summary>
 internal static class CudaArguments
 {
+    /// <summary>token_ids.cu.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    internal struct TokenIds
+    {
+        internal nint Given;
+        internal nint Slots;
+        internal nint LastTokens;
+        internal nint Ids;
+        internal int Tokens;
+    }
+
     /// <summary>embedding.cu.</summary>
     [StructLayout(LayoutKind.Sequential)]
     internal struct Embedding

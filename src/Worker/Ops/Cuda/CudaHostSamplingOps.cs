@@ -18,6 +18,8 @@ internal sealed class CudaHostSamplingOps(CudaDevice device) : ISamplingOps, IDi
     private readonly List<DeviceBuffer?> _memory = [];
     private int _places;
 
+    public bool IsRecordable => false;
+
     public void CountTokens(Tensor counts, Tensor ids, int firstToken, bool generated)
     {
         Begin();

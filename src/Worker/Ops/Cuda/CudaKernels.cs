@@ -15,6 +15,8 @@ internal static class CudaKernels
     /// <summary>Dtypes that tensor-core kernels take.</summary>
     private static readonly DType[] s_halves = [DType.BF16, DType.F16];
 
+    public static CudaKernel TokenIds { get; } = new("token_ids.cu", "token_ids", string.Empty);
+
     public static CudaKernel Embedding(DType output, DType table) =>
         new("embedding.cu", "embedding", $"T={CudaElement.Name(output)} W={CudaElement.Name(table)}");
 
@@ -52,6 +54,18 @@ internal static class CudaKernels
         "attention_any.cu", "attention_any",
         $"T={CudaElement.Name(activation)} KV={CudaElement.Name(cache)} HEAD_DIM={headDim}");
 
+    /// <summary>Sum over so many ranks.</summary>
+    public static CudaKernel PeerSum(DType dtype, int ranks) =>
+        new("peer_sum.cu", "peer_sum", $"T={CudaElement.Name(dtype)} RANKS={ranks}");
+
+    /// <summary>Sum over ranks, residual and norm; <paramref name="kept"/>: eights of a row that a thread keeps, 1 or 2.</summary>
+    public static CudaKernel PeerSumNorm(DType activation, DType weight, int ranks, int kept) => new(
+        "peer_sum_norm.cu", "peer_sum_norm",
+        $"T={CudaElement.Name(activation)} W={CudaElement.Name(weight)} RANKS={ranks} KEPT={kept}");
+
+    /// <summary>Gather of small parts of so many ranks.</summary>
+    public static CudaKernel PeerGather(int ranks) => new("peer_gather.cu", "peer_gather", $"RANKS={ranks}");
+
     /// <summary>Weights made on the device.</summary>
     public static CudaKernel RandomFill(DType target) => new("random_fill.cu", "random_fill", $"T={CudaElement.Name(target)}");
 
@@ -85,8 +99,29 @@ internal static class CudaKernels
     }
 
     /// <summary>All variants for a device of this compute capability (90: 9.0) and with this much shared memory a block.</summary>
-    public static IEnumerable<CudaKernel> All(int capability, int sharedMemoryBytes)
+    public static IEnumerable<CudaKernel> All(int capability, int sharedMemoryBytes) =>
+        [.. OfOneDevice(capability, sharedMemoryBytes), .. OfGroups()];
+
+    // Between GPUs: two ranks, some odd number, and the most.
+    private static IEnumerable<CudaKernel> OfGroups()
     {
+        foreach (var ranks in (int[])[2, 3, 4, 8])
+        {
+            yield return PeerGather(ranks);
+            foreach (var t in CudaElement.All)
+            {
+                yield return PeerSum(t, ranks);
+                yield return PeerSumNorm(t, t, ranks, 1);
+            }
+
+            yield return PeerSumNorm(DType.BF16, DType.F32, ranks, 1);
+            yield return PeerSumNorm(DType.BF16, DType.BF16, ranks, 2);
+        }
+    }
+
+    private static IEnumerable<CudaKernel> OfOneDevice(int capability, int sharedMemoryBytes)
+    {
+        yield return TokenIds;
         yield return ReadSum();
         yield return Hold();
         foreach (var kernel in (CudaKernel[])

@@ -12,6 +12,29 @@ internal sealed partial class CudaOps
     // Largest grid in y.
     private const int MaxGridRows = 65535;
 
+    public void TokenIds(Tensor given, Tensor slots, Tensor lastTokens, Tensor ids)
+    {
+        CudaOperand.Check(_device, ids, DType.I32, 1, ids.Columns);
+        CudaOperand.Check(_device, given, DType.I32, 1, ids.Columns);
+        CudaOperand.Check(_device, slots, DType.I32, 1, ids.Columns);
+        CudaOperand.Check(_device, lastTokens, DType.I32, 1, lastTokens.Columns);
+        if (ids.Columns == 0)
+        {
+            return;
+        }
+
+        var arguments = new CudaArguments.TokenIds
+        {
+            Given = given.Address,
+            Slots = slots.Address,
+            LastTokens = lastTokens.Address,
+            Ids = ids.Address,
+            Tokens = ids.Columns,
+        };
+        var grid = new CudaGrid(CeilDiv(ids.Columns, RowThreads), 1, 1, RowThreads);
+        _device.Launch(_device.Modules.Get(CudaKernels.TokenIds), grid, arguments);
+    }
+
     public void Embedding(Tensor table, Tensor ids, int firstRow, Tensor output)
     {
         CudaOperand.CheckFloat(_device, table, table.Rows, output.Columns);

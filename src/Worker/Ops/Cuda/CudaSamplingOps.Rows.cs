@@ -127,13 +127,13 @@ internal sealed partial class CudaSamplingOps
     }
 
     /// <summary>
-    /// Parts of a row and their tokens: about four blocks a multiprocessor over all rows. 128,256 tokens on 132 multiprocessors: one row
-    /// 126 parts of 1,024; 16 rows 32 parts of 4,096; 64 rows 8 of 16,384.
+    /// Parts of a row and their tokens: up to two blocks a multiprocessor over all rows, which run at once. 128,256 tokens on 132
+    /// multiprocessors: one row 126 parts of 1,024; 16 rows 16 parts of 8,192; 64 rows 4 of 32,768.
     /// </summary>
     private (int Parts, int Tile) Cut(int rows, int columns)
     {
         var steps = Math.Max(1, CeilDiv(columns, ScanThreads * Quad));
-        var most = Math.Clamp(4 * _device.Multiprocessors / rows, 1, steps);
+        var most = Math.Clamp(2 * _device.Multiprocessors / rows, 1, steps);
         var tile = CeilDiv(steps, most) * ScanThreads * Quad;
         return (Math.Max(1, CeilDiv(columns, tile)), tile);
     }

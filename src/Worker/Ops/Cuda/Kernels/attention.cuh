@@ -47,6 +47,12 @@ DEVICE void query_heads(const Arguments& args, int kvHead, int& first, int& coun
     count = min(low + args.groupSize, args.queryHeads) - first;
 }
 
+// Zeros for the heads of a row of position -1, which only fills up the step; all threads of one block.
+DEVICE void clear_heads(T* output, int firstHead, int heads)
+{
+    for (int e = threadIdx.x; e < heads * HEAD_DIM; e += blockDim.x) { output[firstHead * HEAD_DIM + e] = from_f32<T>(0.0f); }
+}
+
 // Element offset of a token's row in the cache.
 DEVICE i64 cache_row(const Arguments& args, const int* table, int kvHead, int token)
 {

@@ -110,6 +110,11 @@ extern "C" __global__ void __launch_bounds__(THREADS) attention_decode(const Arg
     if (heads <= 0) { return; }
 
     const int end = args.positions[row] + 1;
+    if (end <= 0)
+    {
+        if (blockIdx.x == 0) { clear_heads(args.output + row * args.outputStride, firstHead, heads); }
+        return;
+    }
     const int begin = args.window > 0 ? max(end - args.window, 0) : 0;
     const int even = (end - begin + args.splits - 1) / args.splits;
     const int part = (even + WARPS * TOKENS - 1) / (WARPS * TOKENS) * (WARPS * TOKENS);

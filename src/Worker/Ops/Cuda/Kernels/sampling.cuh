@@ -205,23 +205,50 @@ DEVICE Logits after_penalties(Logits logits, const Rows& rows, int row, int slot
     return logits;
 }
 
-// Calls visit(x, i) with the raw quads from start (whose first one this thread has read already) to end, one row of quads of the
-// block after the other. All lanes of a warp call together; past the end x is -infinity.
-template <typename Visit> DEVICE void each_quad(const Logits& logits, int start, int end, float4 first, Visit visit)
+// Quads on their way to a thread: of its next AHEAD visits.
+#define AHEAD 4
+struct Ahead
+{
+    float4 quads[AHEAD];
+
+    DEVICE float4 shift(float4 last)
+    {
+        const float4 first = quads[0];
+#pragma unroll
+        for (int a = 1; a < AHEAD; a++) { quads[a - 1] = quads[a]; }
+        quads[AHEAD - 1] = last;
+        return first;
+    }
+};
+DEVICE float4 no_quad() { return make_float4(NEGATIVE_INFINITY, NEGATIVE_INFINITY, NEGATIVE_INFINITY, NEGATIVE_INFINITY); }
+DEVICE Ahead look_ahead(const Logits& logits, int start, int end)
+{
+    Ahead ahead;
+#pragma unroll
+    for (int a = 0; a < AHEAD; a++)
+    {
+        const int i = start + QUAD * (int)(a * blockDim.x + threadIdx.x);
+        ahead.quads[a] = i < end ? logits.quad(i) : no_quad();
+    }
+    return ahead;
+}
+
+// Calls visit(x, i) with the raw quads from start to end, one row of quads of the block after the other. ahead: look_ahead of the same
+// range. All lanes of a warp call together; past the end x is -infinity.
+template <typename Visit> DEVICE void each_quad(const Logits& logits, int start, int end, Ahead ahead, Visit visit)
 {
     const int step = QUAD * blockDim.x, lane = threadIdx.x & 31;
-    float4 next = first;
     for (int base = start + QUAD * (int)(threadIdx.x - lane); base < end; base += step)
     {
-        const int i = base + QUAD * lane;
-        float x[QUAD] = { next.x, next.y, next.z, next.w };
-        if (base + step < end) { next = logits.quad(i + step); }
+        const int i = base + QUAD * lane, later = i + AHEAD * step;
+        const float4 quad = ahead.shift(later < end ? logits.quad(later) : no_quad());
+        float x[QUAD] = { quad.x, quad.y, quad.z, quad.w };
         visit(x, i);
     }
 }
 template <typename Visit> DEVICE void each_adjusted_quad(const Logits& logits, int start, int end, Visit visit)
 {
-    each_quad(logits, start, end, logits.quad(start + QUAD * threadIdx.x), [&](float (&x)[QUAD], int i)
+    each_quad(logits, start, end, look_ahead(logits, start, end), [&](float (&x)[QUAD], int i)
     {
         logits.adjust(x, i);
         visit(x, i);

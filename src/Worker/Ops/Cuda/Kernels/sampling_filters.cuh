@@ -220,7 +220,7 @@ DEVICE int draw_whole(Room& room, const Logits& logits, float best, const Settin
         const Weights weights = { best, s.temperature, min(16, __clz(logits.n)) };
         low = cut_by_weight(room, visit, weights, low, s.topP);
     }
-    const Drawn drawn = draw([&](auto each)
+    const Drawn drawn = draw([&](auto take)
     {
         each_adjusted_quad(logits, 0, logits.n, [&](float (&x)[QUAD], int i)
         {
@@ -231,7 +231,7 @@ DEVICE int draw_whole(Room& room, const Logits& logits, float best, const Settin
                     && !(s.minP > 0 && weight_of(x[j], best, s.temperature) < s.minP);
                 x[j] = kept ? x[j] : NEGATIVE_INFINITY;
             }
-            each(x, i);
+            take(x, i);
         });
     }, best, logits.firstToken, noise);
     return drawn.id < 0 ? NOTHING_LEFT : drawn.id;

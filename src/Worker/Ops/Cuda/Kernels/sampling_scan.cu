@@ -1,7 +1,7 @@
 // First step of a summary: blockIdx.x is a part of a row, blockIdx.y the row. Every block finds the best token of its part, and what
 // else the row's settings need: the token that wins with noise, sums of exponentials, the best token of each 128.
 // Defines: JOINS 1: nothing else is needed of any row, and the last block of a row to end writes the row's summary; 0: sampling_join.cu
-// follows. 128,256 tokens, one row: 126 blocks, each thread reads 16 bytes; 16 rows: 32 blocks a row, four times 16 bytes.
+// follows. 128,256 tokens, one row: 126 blocks, each thread reads 16 bytes; 16 rows: 16 blocks a row, eight times 16 bytes.
 #include "sampling_parts.cuh"
 
 #define THREADS 256
@@ -43,7 +43,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) sampling_scan(const Argume
     pdl_wait();
     const int row = blockIdx.y, start = blockIdx.x * args.tile, end = min(start + args.tile, args.columns);
     const Logits raw = raw_logits(args.logits + row * args.logitsStride, args.columns, args.firstToken, args.wide);
-    const float4 first = raw.quad(start + QUAD * threadIdx.x); // under way while the settings are read
+    const Ahead ahead = look_ahead(raw, start, end); // under way while the settings are read
     const int slot = args.rows.slots[row];
     if (slot < 0) { return; }
     const Settings& s = settings_of(args.rows, slot);
@@ -55,7 +55,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) sampling_scan(const Argume
     Part part = {};
     part.id = -1;
     bool bad = false;
-    each_quad(raw, start, end, first, [&](float (&x)[QUAD], int i)
+    each_quad(raw, start, end, ahead, [&](float (&x)[QUAD], int i)
     {
         const bool writes = (threadIdx.x & 31) == 0;
 #pragma unroll
@@ -99,10 +99,8 @@ extern "C" __global__ void __launch_bounds__(THREADS) sampling_scan(const Argume
         const float rawMaximum = value_of(part.rawBest);
         if (part.rawBest != 0 && rawMaximum > NEGATIVE_INFINITY)
         {
-            part.rawSum = sum_of([&](auto visit)
-            {
-                each_quad(raw, start, end, raw.quad(start + QUAD * threadIdx.x), visit);
-            }, rawMaximum, 1, false);
+            part.rawSum = sum_of(
+                [&](auto visit) { each_quad(raw, start, end, look_ahead(raw, start, end), visit); }, rawMaximum, 1, false);
         }
     }
     if (threadIdx.x == 0) { args.parts[(i64)row * args.partCount + blockIdx.x] = part; }

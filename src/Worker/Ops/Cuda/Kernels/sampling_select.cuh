@@ -175,10 +175,16 @@ DEVICE int best_tokens(Room& room, const Logits& logits, const u64* chunkBest, i
     }
     return select_best(room, [&](auto take)
     {
-        for (int c = threadIdx.x >> 5; c < (all ? chunks : want); c += WARPS_OF_BLOCK)
+        const int visited = all ? chunks : want;
+        auto index = [&](int c) { return (all ? c : room.chunks[c]) * CHUNK + QUAD * (int)(threadIdx.x & 31); };
+        auto load = [&](int c) { return c < visited ? logits.quad(index(c)) : no_quad(); };
+        Ahead ahead;
+#pragma unroll
+        for (int a = 0; a < AHEAD; a++) { ahead.quads[a] = load((threadIdx.x >> 5) + a * WARPS_OF_BLOCK); }
+        for (int c = threadIdx.x >> 5; c < visited; c += WARPS_OF_BLOCK)
         {
-            const int i = (all ? c : room.chunks[c]) * CHUNK + QUAD * (threadIdx.x & 31);
-            const float4 quad = logits.quad(i);
+            const int i = index(c);
+            const float4 quad = ahead.shift(load(c + AHEAD * WARPS_OF_BLOCK));
             float x[QUAD] = { quad.x, quad.y, quad.z, quad.w };
             logits.adjust(x, i);
             each_key(x, i, logits.n, take);
