@@ -79,6 +79,17 @@ internal interface IDeviceOps : IDisposable
     /// </summary>
     void Attention(Tensor fused, HeadLayout heads, AttentionOptions options, StepRows rows, KvLayerView cache, Tensor output);
 
+    /// <summary>
+    /// <see cref="RopeAndWriteKv"/> and then <see cref="Attention"/>, for callers that do not need the rotated rows: fused is undefined
+    /// afterwards.
+    /// </summary>
+    void RotateAndAttend(
+        Tensor fused, HeadLayout heads, Tensor cosSin, AttentionOptions options, StepRows rows, KvLayerView cache, Tensor output)
+    {
+        RopeAndWriteKv(fused, heads, cosSin, rows, cache);
+        Attention(fused, heads, options, rows, cache, output);
+    }
+
     /// <summary>output[i] = x[indices[i]]. indices: I32 [1, L]; output: [L, H].</summary>
     void GatherRows(Tensor x, Tensor indices, Tensor output);
 }

@@ -16,13 +16,15 @@ internal static class GpuOpsCommand
         ["decode"] = DecodeAttentionBenchmark.Run,
         ["rows"] = RowsBenchmark.Run,
         ["prefill"] = PrefillBenchmark.Run,
+        ["attention"] = PrefillBenchmark.RunAttention,
         ["sampling"] = SamplingOpsBenchmark.Run,
         ["step"] = DecodeStepBenchmark.Run,
+        ["carveout"] = DecodeStepBenchmark.RunCarveouts,
         ["runner"] = RunnerBenchmark.Run,
     };
 
-    // Needs 16 GB of memory-backed files.
-    private static readonly string[] s_byName = ["load"];
+    // Only by name: what writes 16 GB of memory-backed files, and what runs several sections in one.
+    private static readonly string[] s_byName = ["load", "attention"];
 
     public static int Run(IReadOnlyList<string> sections)
     {

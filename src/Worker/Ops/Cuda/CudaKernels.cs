@@ -46,9 +46,11 @@ internal static class CudaKernels
     public static CudaKernel RopeAndWriteKv(DType activation, DType cache) =>
         new("rope.cu", "rope_and_write_kv", $"T={CudaElement.Name(activation)} KV={CudaElement.Name(cache)}");
 
-    public static CudaKernel AttentionDecode(DType dtype, int headDim, DecodeShape shape) => new(
+    /// <summary>Decode attention; <paramref name="rotates"/>: with rope.cu's work.</summary>
+    public static CudaKernel AttentionDecode(DType dtype, int headDim, DecodeShape shape, bool rotates) => new(
         "attention_decode.cu", "attention_decode",
-        $"T={CudaElement.Name(dtype)} KV={CudaElement.Name(dtype)} HEAD_DIM={headDim} WARPS={shape.Warps} STAGES={shape.Stages}");
+        $"T={CudaElement.Name(dtype)} KV={CudaElement.Name(dtype)} HEAD_DIM={headDim} WARPS={shape.Warps} STAGES={shape.Stages} "
+        + $"ROPE={(rotates ? 1 : 0)}");
 
     public static CudaKernel AttentionAny(DType activation, DType cache, int headDim) => new(
         "attention_any.cu", "attention_any",
@@ -168,7 +170,13 @@ internal static class CudaKernels
 
             foreach (var headDim in s_headDims)
             {
-                yield return AttentionDecode(t, headDim, DecodeShape.For(headDim, sharedMemoryBytes));
+                var shape = DecodeShape.For(headDim, sharedMemoryBytes);
+                yield return AttentionDecode(t, headDim, shape, rotates: false);
+                if (DecodeShape.CanRotate(headDim))
+                {
+                    yield return AttentionDecode(t, headDim, shape, rotates: true);
+                }
+
                 foreach (var method in Enum.GetValues<PrefillMethod>())
                 {
                     yield return PrefillShape.For(headDim, capability, sharedMemoryBytes, method).Kernel(t);

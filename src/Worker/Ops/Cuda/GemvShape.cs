@@ -15,6 +15,12 @@ internal static class GemvShape
     /// <summary>gemv.cu: shared memory of a block, 256 bytes of ring a thread.</summary>
     public const int SharedBytes = 64 * 1024;
 
+    /// <summary>gemv.cu: most rows of x, two tiles of eight.</summary>
+    public const int MaxTokens = 16;
+
+    // 6,144 x 4,096 is the smallest weight that cuBLASLt multiplies faster.
+    private const long LibraryElements = 6144L * 4096;
+
     // gemv_few.cu: blocks that a multiprocessor holds at once, with 8 rows a block and with fewer.
     private const int Resident8 = 6;
     private const int Resident4 = 8;
@@ -71,4 +77,12 @@ internal static class GemvShape
     /// 2 (3,584 columns: 112 steps, 28 runs of 4 would give some warps 4 and others 3; 56 runs of 2 give each 7).
     /// </summary>
     public static int Run(int columns) => columns % (8 * 4 * 32) == 0 ? 2 : 1;
+
+    /// <summary>
+    /// Whether cuBLASLt is the faster way for these rows of x. One or two rows are bound by the weight's bytes, and gemv_few.cu reads them
+    /// at 4.3 TB/s. From three rows on the library's tiles of tensor cores win on large weights: 28,672 x 4,096 takes it 58 us for any
+    /// number of rows up to 32, gemv.cu 68 us for 4 and 87 for 16; on 4,096 x 4,096 both take 12, and smaller ones are gemv.cu's.
+    /// </summary>
+    public static bool IsForLibrary(int tokens, int rows, int columns) =>
+        tokens > MaxTokens || (tokens > 2 && (long)rows * columns >= LibraryElements);
 }

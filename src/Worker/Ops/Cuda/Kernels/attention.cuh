@@ -22,9 +22,11 @@ struct Arguments
     const int* blockTables;
     float* partials;        // decode: results of parts of a context, see attention_decode.cu
     u32* arrivals;          // decode: zero before and after every launch
+    const float* cosSin;    // decode with ROPE: see rope.cu
     i64 queryStride;
     i64 outputStride;
     i64 tableStride;
+    i64 cosSinStride;
     int queryStart;         // HeadLayout: first query head and first KV head of this rank in the whole model
     int queryHeads;
     int kvStart;

@@ -169,7 +169,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) attention_prefill(
                     for (int c = 0; c < 4; c++) { scores[m][n][c] = bend(args, scores[m][n][c]); }
                 }
             }
-            if (masked) { mask_scores<TILES>(scores[m], rows[m], start); }
+            if (masked) { mask_scores<TILES>(args, scores[m], rows[m], start); }
             float rescale[2];
             soften_tile<TILES>(scores[m], factor, maximum[m], sum[m], rescale);
             rescale_output(output[m], rescale);

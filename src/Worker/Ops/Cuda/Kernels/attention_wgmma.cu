@@ -194,7 +194,7 @@ DEVICE void attend(const Arguments& args, const PrefillTile& tile, const Places&
                 for (int c = 0; c < 4; c++) { scores[n][c] = bend(args, scores[n][c]); }
             }
         }
-        if (start + TOKENS - 1 > common || start <= hidden) { mask_scores<TILES>(scores, rows, start); }
+        if (start + TOKENS - 1 > common || start <= hidden) { mask_scores<TILES>(args, scores, rows, start); }
         soften_tile<TILES>(scores, factor, maximum, sum, rescale);
     };
 
