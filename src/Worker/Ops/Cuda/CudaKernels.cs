@@ -88,6 +88,18 @@ internal static class CudaKernels
 
     public static CudaKernel SamplingRows(string entry) => new("sampling_rows.cu", entry, string.Empty);
 
+    /// <summary>Those of <see cref="All"/> that a model of one dtype can ask for; results may be f32.</summary>
+    public static IEnumerable<CudaKernel> Of(
+        DType dtype, IReadOnlyCollection<int> headDims, int capability, int sharedMemoryBytes)
+    {
+        var types = CudaElement.All.Select(CudaElement.Name).ToArray();
+        var own = CudaElement.Name(dtype);
+        return All(capability, sharedMemoryBytes).Where(kernel => kernel.Defines.Split(' ').Select(d => d.Split('=')).All(define =>
+            define is ["HEAD_DIM", var size]
+                ? headDims.Contains(int.Parse(size, System.Globalization.CultureInfo.InvariantCulture))
+                : !types.Contains(define[^1]) || define[^1] == own || define is ["OUT", "f32"]));
+    }
+
     /// <summary>All variants for a device of this compute capability (90: 9.0) and with this much shared memory a block.</summary>
     public static IEnumerable<CudaKernel> All(int capability, int sharedMemoryBytes) =>
         [.. OfOneDevice(capability, sharedMemoryBytes), .. OfGroups()];
