@@ -50,7 +50,7 @@ internal static class CudaKernels
     public static CudaKernel AttentionDecode(DType dtype, int headDim, DecodeShape shape, bool rotates) => new(
         "attention_decode.cu", "attention_decode",
         $"T={CudaElement.Name(dtype)} KV={CudaElement.Name(dtype)} HEAD_DIM={headDim} WARPS={shape.Warps} STAGES={shape.Stages} "
-        + $"ROPE={(rotates ? 1 : 0)}");
+        + $"CLUSTER={(shape.Join == DecodeJoin.Cluster ? 1 : 0)} ROPE={(rotates ? 1 : 0)}");
 
     public static CudaKernel AttentionAny(DType activation, DType cache, int headDim) => new(
         "attention_any.cu", "attention_any",
@@ -170,11 +170,13 @@ internal static class CudaKernels
 
             foreach (var headDim in s_headDims)
             {
-                var shape = DecodeShape.For(headDim, sharedMemoryBytes);
-                yield return AttentionDecode(t, headDim, shape, rotates: false);
-                if (DecodeShape.CanRotate(headDim))
+                foreach (var shape in DecodeShape.All(headDim, capability, sharedMemoryBytes))
                 {
-                    yield return AttentionDecode(t, headDim, shape, rotates: true);
+                    yield return AttentionDecode(t, headDim, shape, rotates: false);
+                    if (DecodeShape.CanRotate(headDim))
+                    {
+                        yield return AttentionDecode(t, headDim, shape, rotates: true);
+                    }
                 }
 
                 foreach (var method in Enum.GetValues<PrefillMethod>())
