@@ -89,6 +89,9 @@ internal static unsafe partial class CudaDriver
     internal static partial int cuEventRecord(nint @event, nint stream);
 
     [LibraryImport(Library)]
+    internal static partial int cuEventRecordWithFlags(nint @event, nint stream, uint flags);
+
+    [LibraryImport(Library)]
     internal static partial int cuEventSynchronize(nint @event);
 
     [LibraryImport(Library)]

@@ -17,6 +17,7 @@ internal static unsafe partial class CudaDriver
     internal const uint CU_EVENT_DEFAULT = 0;
     internal const uint CU_EVENT_BLOCKING_SYNC = 1;
     internal const uint CU_EVENT_DISABLE_TIMING = 2;
+    internal const uint CU_EVENT_RECORD_EXTERNAL = 1;
     internal const uint CU_MEMHOSTALLOC_PORTABLE = 1;
     internal const int CU_STREAM_CAPTURE_MODE_THREAD_LOCAL = 1;
     internal const int CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES = 8;

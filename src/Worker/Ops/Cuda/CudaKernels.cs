@@ -65,6 +65,11 @@ internal static class CudaKernels
         "peer_sum_norm.cu", "peer_sum_norm",
         $"T={CudaElement.Name(activation)} W={CudaElement.Name(weight)} RANKS={ranks} KEPT={kept}");
 
+    /// <summary>As <see cref="PeerSumNorm"/> for many rows, which the ranks divide.</summary>
+    public static CudaKernel PeerRows(DType activation, DType weight, int ranks, int kept) => new(
+        "peer_rows.cu", "peer_rows",
+        $"T={CudaElement.Name(activation)} W={CudaElement.Name(weight)} RANKS={ranks} KEPT={kept}");
+
     /// <summary>Gather of small parts of so many ranks.</summary>
     public static CudaKernel PeerGather(int ranks) => new("peer_gather.cu", "peer_gather", $"RANKS={ranks}");
 
@@ -117,6 +122,9 @@ internal static class CudaKernels
             }
 
             yield return PeerSumNorm(DType.BF16, DType.F32, ranks, 1);
+            yield return PeerRows(DType.BF16, DType.BF16, ranks, 1);
+            yield return PeerRows(DType.BF16, DType.BF16, ranks, 2);
+            yield return PeerRows(DType.F16, DType.F32, ranks, 1);
             yield return PeerSumNorm(DType.BF16, DType.BF16, ranks, 2);
         }
     }
