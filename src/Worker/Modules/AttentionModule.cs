@@ -31,8 +31,7 @@ internal sealed class AttentionModule(
         if (heads.QueryHeads > 0)
         {
             var view = cache.Layer(shape.Layer);
-            context.Ops.RopeAndWriteKv(fused, heads, cosSin, a.Rows, view);
-            context.Ops.Attention(fused, heads, shape.Options, a.Rows, view, attended);
+            context.Ops.RotateAndAttend(fused, heads, cosSin, shape.Options, a.Rows, view, attended);
         }
 
         output.ForwardOpen(attended, a.Delta, a.GatherPart);

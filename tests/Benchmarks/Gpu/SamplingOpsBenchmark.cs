@@ -90,6 +90,10 @@ internal static class SamplingOpsBenchmark
             _summary = Ints(rows, new int[rows * layout.Words]);
             _summaries = ranks == 1 ? _summary : Ints(rows, new int[rows * layout.Words * ranks]);
             (_outcomes, _last) = (Ints(1, new int[rows]), Ints(1, new int[rows]));
+            if (ranks > 1)
+            {
+                RepeatSummary(ranks);
+            }
         }
 
         public void Summarise() => _ops.Summarise(_logits, 0, _rows, _layout, _summary);
@@ -133,6 +137,18 @@ internal static class SamplingOpsBenchmark
         }
 
         public void Dispose() => _owned.ForEach(t => t.Buffer.Dispose());
+
+        // All ranks say what this one does: the work of a choice, not its sense.
+        private void RepeatSummary(int ranks)
+        {
+            Summarise();
+            var (rows, words) = (_rows.Count, _layout.Words);
+            var own = new int[rows * words];
+            _device.CopyToHost(_summary.Buffer, 0, MemoryMarshal.AsBytes(own.AsSpan()));
+            int[] all = [.. Enumerable.Range(0, rows).SelectMany(
+                row => Enumerable.Range(0, ranks).SelectMany(_ => own.Skip(row * words).Take(words)))];
+            _device.CopyToDevice(MemoryMarshal.AsBytes<int>(all), _summaries.Buffer, 0);
+        }
 
         private static float[] Logits(int row, int count, float exponent)
         {

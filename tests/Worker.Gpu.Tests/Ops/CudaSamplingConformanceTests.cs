@@ -4,6 +4,7 @@ using TensorParallel.Protocol.Generation;
 using TensorParallel.Protocol.Parallel;
 using TensorParallel.Worker.Devices;
 using TensorParallel.Worker.Ops;
+using TensorParallel.Worker.Ops.Cpu;
 using TensorParallel.Worker.Ops.Cuda;
 using TensorParallel.Worker.Tests.Sampling;
 using Xunit;
@@ -54,6 +55,55 @@ public sealed class CudaSamplingConformanceTests : SamplingConformance
             // Without filters where there is room for one candidate only.
             var starts = (layout.Candidates == 1 ? all[..2] : all).Select(s => new SequenceStart(1, s)).ToArray();
             Assert.Equal(Run(starts, logits, layout, Steps, captured: false), Run(starts, logits, layout, Steps, captured: true));
+        }
+    }
+
+    /// <summary>Vocabularies of today's models and beyond, peaked and flat: the tokens that the CPU draws.</summary>
+    [Theory]
+    [InlineData(128_256, 1)]
+    [InlineData(128_259, 3)]
+    [InlineData(270_001, 1)]
+    public void Full_vocabularies_give_the_cpus_tokens(int vocabulary, int size)
+    {
+        SamplingParameters[] all =
+        [
+            new(),
+            new() { Temperature = 0.8f, RepetitionPenalty = 1.3f },
+            new() { Temperature = 0.8f, TopP = 0.9f },
+            new() { Temperature = 1.1f, TopP = 0.98f, FrequencyPenalty = 0.1f },
+            new() { Temperature = 1, TopK = 40, TopP = 0.95f },
+            new() { Temperature = 1, TopK = 3000 },
+            new() { Temperature = 1.5f, MinP = 0.01f },
+        ];
+        var parts = SamplingScenario.RandomParts(new Random(vocabulary), vocabulary, size);
+        using var host = new CpuDevice("cpu:0", threads: 1);
+        using var expected = new SamplingRanks(host, new CpuSamplingOps(), parts, all.Length, Random);
+        using var actual = new SamplingRanks(_device, _ops, parts, all.Length, Random);
+        int[] prompt = [.. Enumerable.Range(0, 50).Select(_ => Random.Next(vocabulary))];
+        for (var slot = 0; slot < all.Length; slot++)
+        {
+            var start = new SequenceStart(prompt.Length, all[slot] with { Seed = (ulong)Random.NextInt64() });
+            foreach (var ranks in (SamplingRanks[])[expected, actual])
+            {
+                ranks.Begin(slot, start);
+                ranks.Append(slot, prompt, generated: false);
+            }
+        }
+
+        var layout = new SummaryLayout(64, 0, IsWhole: size == 1);
+        int[] slots = [.. Enumerable.Range(0, all.Length)];
+        foreach (var exponent in (float[])[1.5f, 0.7f])
+        {
+            // Zipf's law, shuffled by row.
+            var logits = slots.Select(_ =>
+            {
+                var row = Enumerable.Range(1, vocabulary).Select(r => 9 - (exponent * MathF.Log(r))).ToArray();
+                Random.Shuffle(row);
+                return row;
+            }).ToArray();
+            int[] positions = [.. slots.Select(_ => prompt.Length)];
+            Assert.Equal(expected.Draw(slots, positions, logits, layout), actual.Draw(slots, positions, logits, layout));
+            Assert.Equal(expected.Gathered, actual.Gathered);
         }
     }
 

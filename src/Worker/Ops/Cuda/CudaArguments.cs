@@ -196,9 +196,11 @@ internal static class CudaArguments
         internal nint BlockTables;
         internal nint Partials;
         internal nint Arrivals;
+        internal nint CosSin;
         internal long QueryStride;
         internal long OutputStride;
         internal long TableStride;
+        internal long CosSinStride;
         internal int QueryStart;
         internal int QueryHeads;
         internal int KvStart;
@@ -210,5 +212,7 @@ internal static class CudaArguments
         internal int Sequences;
         internal float Scale;
         internal float SoftCap;
+        internal int Held;
+        internal int Early;
     }
 }

@@ -46,9 +46,11 @@ internal static class CudaKernels
     public static CudaKernel RopeAndWriteKv(DType activation, DType cache) =>
         new("rope.cu", "rope_and_write_kv", $"T={CudaElement.Name(activation)} KV={CudaElement.Name(cache)}");
 
-    public static CudaKernel AttentionDecode(DType dtype, int headDim, DecodeShape shape) => new(
+    /// <summary>Decode attention; <paramref name="rotates"/>: with rope.cu's work.</summary>
+    public static CudaKernel AttentionDecode(DType dtype, int headDim, DecodeShape shape, bool rotates) => new(
         "attention_decode.cu", "attention_decode",
-        $"T={CudaElement.Name(dtype)} KV={CudaElement.Name(dtype)} HEAD_DIM={headDim} WARPS={shape.Warps} STAGES={shape.Stages}");
+        $"T={CudaElement.Name(dtype)} KV={CudaElement.Name(dtype)} HEAD_DIM={headDim} WARPS={shape.Warps} STAGES={shape.Stages} "
+        + $"CLUSTER={(shape.Join == DecodeJoin.Cluster ? 1 : 0)} ROPE={(rotates ? 1 : 0)}");
 
     public static CudaKernel AttentionAny(DType activation, DType cache, int headDim) => new(
         "attention_any.cu", "attention_any",
@@ -90,6 +92,18 @@ internal static class CudaKernels
     public static CudaKernel SamplingWhole() => new("sampling_whole.cu", "sampling_whole", string.Empty);
 
     public static CudaKernel SamplingRows(string entry) => new("sampling_rows.cu", entry, string.Empty);
+
+    /// <summary>Those of <see cref="All"/> that a model of one dtype can ask for; results may be f32.</summary>
+    public static IEnumerable<CudaKernel> Of(
+        DType dtype, IReadOnlyCollection<int> headDims, int capability, int sharedMemoryBytes)
+    {
+        var types = CudaElement.All.Select(CudaElement.Name).ToArray();
+        var own = CudaElement.Name(dtype);
+        return All(capability, sharedMemoryBytes).Where(kernel => kernel.Defines.Split(' ').Select(d => d.Split('=')).All(define =>
+            define is ["HEAD_DIM", var size]
+                ? headDims.Contains(int.Parse(size, System.Globalization.CultureInfo.InvariantCulture))
+                : !types.Contains(define[^1]) || define[^1] == own || define is ["OUT", "f32"]));
+    }
 
     /// <summary>All variants for a device of this compute capability (90: 9.0) and with this much shared memory a block.</summary>
     public static IEnumerable<CudaKernel> All(int capability, int sharedMemoryBytes) =>
@@ -164,7 +178,15 @@ internal static class CudaKernels
 
             foreach (var headDim in s_headDims)
             {
-                yield return AttentionDecode(t, headDim, DecodeShape.For(headDim, sharedMemoryBytes));
+                foreach (var shape in DecodeShape.All(headDim, capability, sharedMemoryBytes))
+                {
+                    yield return AttentionDecode(t, headDim, shape, rotates: false);
+                    if (DecodeShape.CanRotate(headDim))
+                    {
+                        yield return AttentionDecode(t, headDim, shape, rotates: true);
+                    }
+                }
+
                 foreach (var method in Enum.GetValues<PrefillMethod>())
                 {
                     yield return PrefillShape.For(headDim, capability, sharedMemoryBytes, method).Kernel(t);

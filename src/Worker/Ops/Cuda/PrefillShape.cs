@@ -72,10 +72,10 @@ internal readonly record struct PrefillShape(PrefillMethod Method, int HeadDim, 
             return new PrefillShape(method, headDim, 0, 0, headDim > 128 ? 64 : 128);
         }
 
-        // Heads over 128 fill the registers of a warp with 16 rows.
+        // Heads over 128 fill the registers of a warp with 16 rows; with 32 rows, over 96, compilers spill before Hopper.
         var shape = headDim > 128
             ? new PrefillShape(PrefillMethod.Mma, headDim, 8, 1, 64)
-            : new PrefillShape(PrefillMethod.Mma, headDim, 4, 2, 64);
+            : new PrefillShape(PrefillMethod.Mma, headDim, 4, 2, headDim > 96 && capability < Hopper ? 32 : 64);
         return shape.SharedBytes <= sharedMemoryBytes ? shape : shape with { Tokens = 32 };
     }
 }

@@ -22,9 +22,11 @@ struct Arguments
     const int* blockTables;
     float* partials;        // decode: results of parts of a context, see attention_decode.cu
     u32* arrivals;          // decode: zero before and after every launch
+    const float* cosSin;    // decode with ROPE: see rope.cu
     i64 queryStride;
     i64 outputStride;
     i64 tableStride;
+    i64 cosSinStride;
     int queryStart;         // HeadLayout: first query head and first KV head of this rank in the whole model
     int queryHeads;
     int kvStart;
@@ -36,6 +38,8 @@ struct Arguments
     int sequences;
     float scale;
     float softCap;          // 0: none
+    int held;               // decode: key/value tiles that a warp's ring has room for
+    int early;              // decode: keys and values may be read before pdl_wait, see attention_decode.cu
 };
 
 // Local query heads [first, first + count) that read local KV head kvHead; rank 1 of 2 with 12 heads over 3: KV head 0 has

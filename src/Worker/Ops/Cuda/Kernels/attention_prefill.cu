@@ -100,7 +100,10 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) attention_prefill(
     const u32 queries = shared_address(shared), keys = queries + TILE_ROWS * ROW * 2, values = keys + TILE_BYTES;
     if (PADDED_DIM > HEAD_DIM)
     {
-        for (int i = threadIdx.x; i < TILE_ROWS + 2 * TOKENS; i += THREADS) { *(uint4*)(shared + i * ROW + HEAD_DIM) = make_uint4(0, 0, 0, 0); }
+        for (int i = threadIdx.x; i < TILE_ROWS + 2 * TOKENS; i += THREADS)
+        {
+            *(uint4*)(shared + i * ROW + HEAD_DIM) = make_uint4(0, 0, 0, 0);
+        }
     }
 
     auto look_up = [&](int t)
@@ -169,7 +172,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) attention_prefill(
                     for (int c = 0; c < 4; c++) { scores[m][n][c] = bend(args, scores[m][n][c]); }
                 }
             }
-            if (masked) { mask_scores<TILES>(scores[m], rows[m], start); }
+            if (masked) { mask_scores<TILES>(args, scores[m], rows[m], start); }
             float rescale[2];
             soften_tile<TILES>(scores[m], factor, maximum[m], sum[m], rescale);
             rescale_output(output[m], rescale);

@@ -70,22 +70,17 @@ DEVICE int cache_index(const Arguments& args, const int* table, int kvHead, int 
     return (table[block] * args.kvHeads + kvHead) * args.blockTokens + token - block * args.blockTokens;
 }
 
-// A lane's two rows, g and g + 8 of 16: the tokens that each sees are after `hidden` and up to `position`.
+// Positions of a lane's two rows, g and g + 8 of 16.
 struct PairRows
 {
     int position[2];
-    int hidden[2];
 };
 
 DEVICE PairRows pair_rows(const Arguments& args, const PrefillTile& tile, int pair)
 {
     PairRows rows;
 #pragma unroll
-    for (int r = 0; r < 2; r++)
-    {
-        rows.position[r] = args.positions[pair_row(tile, pair + r * 8)];
-        rows.hidden[r] = args.window > 0 ? rows.position[r] - args.window : -1;
-    }
+    for (int r = 0; r < 2; r++) { rows.position[r] = args.positions[pair_row(tile, pair + r * 8)]; }
     return rows;
 }
 
@@ -106,8 +101,9 @@ DEVICE float bend(const Arguments& args, float score)
 }
 
 // Scores of tokens [start, start + 8 TILES): what a row does not see becomes -inf.
-template <int TILES> DEVICE void mask_scores(float (&scores)[TILES][4], const PairRows& rows, int start)
+template <int TILES> DEVICE void mask_scores(const Arguments& args, float (&scores)[TILES][4], const PairRows& rows, int start)
 {
+    const int window = args.window > 0 ? args.window : 0x7fffffff;
     const int first = start + (threadIdx.x & 3) * 2;
 #pragma unroll
     for (int n = 0; n < TILES; n++)
@@ -115,8 +111,8 @@ template <int TILES> DEVICE void mask_scores(float (&scores)[TILES][4], const Pa
 #pragma unroll
         for (int c = 0; c < 4; c++)
         {
-            const int token = first + n * 8 + (c & 1);
-            if (token > rows.position[c >> 1] || token <= rows.hidden[c >> 1]) { scores[n][c] = NEGATIVE_INFINITY; }
+            const int before = rows.position[c >> 1] - (first + n * 8 + (c & 1)); // tokens between, if it is not negative
+            if (before < 0 || before >= window) { scores[n][c] = NEGATIVE_INFINITY; }
         }
     }
 }
