@@ -65,6 +65,11 @@ internal static class CudaKernels
         "peer_sum_norm.cu", "peer_sum_norm",
         $"T={CudaElement.Name(activation)} W={CudaElement.Name(weight)} RANKS={ranks} KEPT={kept}");
 
+    /// <summary>As <see cref="PeerSumNorm"/> for many rows, which the ranks divide.</summary>
+    public static CudaKernel PeerRows(DType activation, DType weight, int ranks, int kept) => new(
+        "peer_rows.cu", "peer_rows",
+        $"T={CudaElement.Name(activation)} W={CudaElement.Name(weight)} RANKS={ranks} KEPT={kept}");
+
     /// <summary>Gather of small parts of so many ranks.</summary>
     public static CudaKernel PeerGather(int ranks) => new("peer_gather.cu", "peer_gather", $"RANKS={ranks}");
 
@@ -88,6 +93,18 @@ internal static class CudaKernels
 
     public static CudaKernel SamplingRows(string entry) => new("sampling_rows.cu", entry, string.Empty);
 
+    /// <summary>Those of <see cref="All"/> that a model of one dtype can ask for; results may be f32.</summary>
+    public static IEnumerable<CudaKernel> Of(
+        DType dtype, IReadOnlyCollection<int> headDims, int capability, int sharedMemoryBytes)
+    {
+        var types = CudaElement.All.Select(CudaElement.Name).ToArray();
+        var own = CudaElement.Name(dtype);
+        return All(capability, sharedMemoryBytes).Where(kernel => kernel.Defines.Split(' ').Select(d => d.Split('=')).All(define =>
+            define is ["HEAD_DIM", var size]
+                ? headDims.Contains(int.Parse(size, System.Globalization.CultureInfo.InvariantCulture))
+                : !types.Contains(define[^1]) || define[^1] == own || define is ["OUT", "f32"]));
+    }
+
     /// <summary>All variants for a device of this compute capability (90: 9.0) and with this much shared memory a block.</summary>
     public static IEnumerable<CudaKernel> All(int capability, int sharedMemoryBytes) =>
         [.. OfOneDevice(capability, sharedMemoryBytes), .. OfGroups()];
@@ -105,6 +122,9 @@ internal static class CudaKernels
             }
 
             yield return PeerSumNorm(DType.BF16, DType.F32, ranks, 1);
+            yield return PeerRows(DType.BF16, DType.BF16, ranks, 1);
+            yield return PeerRows(DType.BF16, DType.BF16, ranks, 2);
+            yield return PeerRows(DType.F16, DType.F32, ranks, 1);
             yield return PeerSumNorm(DType.BF16, DType.BF16, ranks, 2);
         }
     }

@@ -12,7 +12,7 @@ internal sealed partial class CudaOps
     // for one a multiprocessor.
     private int MostDecodeBlocks => 2 * _device.Multiprocessors;
 
-    private int DecodeBlocks => _device.Modules.Carveout is null or 100 ? MostDecodeBlocks : _device.Multiprocessors;
+    private int DecodeBlocks => _device.Modules.Carveout is -1 or 100 ? MostDecodeBlocks : _device.Multiprocessors;
 
     public void RopeAndWriteKv(Tensor fused, HeadLayout heads, Tensor cosSin, StepRows rows, KvLayerView cache)
     {
