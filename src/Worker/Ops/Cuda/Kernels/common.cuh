@@ -103,8 +103,8 @@ template <int COUNT> DEVICE float block_sum(float v, float* shared)
 }
 
 // ---- Programmatic dependent launch (sm_90): a kernel may start before the one ahead of it has ended. Every kernel calls
-// pdl_wait in every thread before it touches anything that another kernel writes or reads (weights alone may be read before);
-// that also makes "the kernel before me is done" mean "all before it are done". Without the launch attribute both do nothing.
+// pdl_wait in every thread before it touches anything that another kernel writes or reads (weights may be read before, and what
+// attention_decode.cu says); that also makes "the kernel before me is done" mean "all before it are done". Without the launch attribute both do nothing.
 DEVICE void pdl_wait()
 {
 #if __CUDA_ARCH__ >= 900
