@@ -94,6 +94,8 @@ template <int COUNT> DEVICE void take_registers() { asm volatile("setmaxnreg.inc
 // cost the machine. (With a trap instruction in the kernel, ptxas 12.4 ignores setmaxnreg: 240 bytes spilled, products serialised.)
 DEVICE void barrier_create(u32 barrier, int count) { asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" :: "r"(barrier), "r"(count) : "memory"); }
 DEVICE void barrier_arrive(u32 barrier) { asm volatile("{ .reg .b64 s; mbarrier.arrive.shared::cta.b64 s, [%0]; }" :: "r"(barrier) : "memory"); }
+// Arrives once all copies of 16 bytes that this thread has started are there.
+DEVICE void barrier_arrive_copied(u32 barrier) { asm volatile("cp.async.mbarrier.arrive.noinc.shared::cta.b64 [%0];" :: "r"(barrier) : "memory"); }
 DEVICE void barrier_wait(u32 barrier, int parity)
 {
     u32 done = 0;
