@@ -126,6 +126,7 @@ DEVICE void copy_async(u32 target, const void* source, int bytes)
 }
 DEVICE void copy_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
 template <int PENDING> DEVICE void copy_wait() { asm volatile("cp.async.wait_group %0;" :: "n"(PENDING) : "memory"); }
+DEVICE void copy_wait_all() { asm volatile("cp.async.wait_all;" ::: "memory"); }
 
 // ---- Tensor cores: c[16 x 8] += a[16 x 16] * b[16 x 8], f32 sums. Lane l holds, with g = l / 4 and q = l % 4:
 // a0 = a[g][2q..], a1 = a[g + 8][2q..], a2 = a[g][2q + 8..], a3 = a[g + 8][2q + 8..]; b0 = b[2q..][g], b1 = b[2q + 8..][g];
