@@ -9,8 +9,22 @@
 // The epoch lives in device memory and each call moves it on, so a captured graph replays. All ranks make the same calls.
 //
 // A wait ends after the group's timeout: the first thread that gives up says in host memory for whom it waited, and from then on
-// nothing is sent or waited for and results are meaningless. Blocks of a call are few enough to be on the GPU all at once
-// (PeerShape.cs); a kernel that starts early behind a call does so only when all its blocks are there.
+// nothing is sent or waited for and results are meaningless.
+//
+// Why a wait never keeps from running what it waits for (numbers of an H100 or H200: 132 multiprocessors, each with 65,536
+// registers, 2,048 threads and 32 blocks):
+// - A thread waits only after pdl_wait, when every kernel ahead of this call (the product that made the partial sums, for one) has
+//   ended and holds no multiprocessor any more; kernels outside early launch (NCCL's, copies) do not overlap at all.
+// - The kernel behind may come early, but not before every block of this one has run pdl_launch: all of this call's blocks are
+//   there by then. Its own blocks then sleep in pdl_wait: they hold registers, but nobody waits for them. The same holds down the
+//   chain, however many kernels come early.
+// - So all blocks of a call have the GPU to themselves. There are at most 66 (PeerCalls.cs: half the multiprocessors) of at most 512
+//   threads; __launch_bounds__(512) keeps those below 128 registers a thread, 65,536 a block: one block fits on any free
+//   multiprocessor, with a few hundred bytes of shared memory. Clusters are at most 8 blocks of 64 threads, 64 blocks in all: the
+//   16 or 18 multiprocessors of one part of the GPU hold two clusters even with one block each, so 7 parts hold 14 of at most 8.
+// - And were fewer blocks there at once, the first ones would still end: block b sends all it has before it waits, and waits only for
+//   what blocks b of the peers send (every rank launches the same grid), and blocks start in order.
+// A peer whose host is late is another matter: then a call lasts as long as the peer is late.
 #pragma once
 #include "common.cuh"
 
@@ -18,7 +32,8 @@
 #define PER ((int)(GROUP_BYTES / sizeof(T)))
 #define TILE 32                                     // items whose packets lie together, so that a warp stores runs of 512 bytes
 #define TILE_BYTES (TILE * 2 * 16)
-#define POLLS_BETWEEN_LOOKS 256                     // of the clock
+#define POLLS_BETWEEN_LOOKS 256                     // at the clock, some 0.1 ms
+#define POLLS_BETWEEN_FAR_LOOKS 4096                // at host memory: 30,000 threads that wait must not fill the bus with reads
 
 struct Group
 {
@@ -89,14 +104,15 @@ DEVICE void arrive(const Group& group, const Call& call)
 }
 
 // Whether to stop waiting; called now and then.
-DEVICE bool expired(const Group& group, const Call& call, i64& began, int missing)
+DEVICE bool expired(const Group& group, const Call& call, i64& began, u32 polls, int missing)
 {
     u32 epoch, failed;
     load_state(group.state, epoch, failed);
     const i64 now = nanoseconds();
     if (began == 0) { began = now; }
     if (failed != 0) { return true; }
-    if (now - began < group.timeout && load_report(group.report + 4) == 0) { return false; }
+    const bool givesUp = polls % POLLS_BETWEEN_FAR_LOOKS == 0 && load_report(group.report + 4) != 0;
+    if (now - began < group.timeout && !givesUp) { return false; }
     if (atomicCAS(group.state + 1, 0u, 1u) == 0)
     {
         store_report(group.report + 1, group.operation);
@@ -180,7 +196,7 @@ DEVICE void add_ranks(
             if (rank != group.rank && !load_item(from + rank * group.slotBytes, got[r], call.epoch)) { missing = rank; }
         }
         if (missing < 0 || call.failed) { break; }
-        if (polls % POLLS_BETWEEN_LOOKS == 0 && expired(group, call, began, missing)) { break; }
+        if (polls % POLLS_BETWEEN_LOOKS == 0 && expired(group, call, began, polls, missing)) { break; }
     }
 #pragma unroll
     for (int r = 0; r < count; r++)
@@ -219,6 +235,6 @@ DEVICE void receive_item(const Group& group, const Call& call, int item, u32 (&w
     i64 began = 0;
     for (u32 polls = 1; !load_item(from, words, call.epoch) && !call.failed; polls++)
     {
-        if (polls % POLLS_BETWEEN_LOOKS == 0 && expired(group, call, began, owner(item))) { break; }
+        if (polls % POLLS_BETWEEN_LOOKS == 0 && expired(group, call, began, polls, owner(item))) { break; }
     }
 }
