@@ -25,6 +25,7 @@ internal sealed class PlanCommand
     private async Task<int> RunAsync(ParseResult result, CancellationToken cancellationToken)
     {
         var model = await PreparedModel.PrepareAsync(_model.Read(result), PreparationScope.PlanOnly, cancellationToken);
+        await Notices.SayAsync(model);
         if (result.GetValue(_json))
         {
             Console.Out.WriteLine(PlanJson.Serialize(model.Plan));

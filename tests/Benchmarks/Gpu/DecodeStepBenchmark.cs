@@ -32,20 +32,24 @@ internal static class DecodeStepBenchmark
     /// <summary>Batch 1 by the percentage of fast memory that kernels ask for as shared memory, whole and cut.</summary>
     public static void RunCarveouts(GpuBench bench)
     {
-        int?[] choices = [null, 28, 44, 50, 58, 72, 86, 100];
-        Console.WriteLine("decode step, batch 1, us by carve-out: " + string.Join(", ", choices.Select(c => c is null ? "driver" : $"{c}")));
+        const int DriversChoice = -1;
+        int[] choices = [DriversChoice, 28, 44, 50, 58, 72, 86, 100];
+        var own = bench.Device.Modules.Carveout;
+        Console.WriteLine("decode step, batch 1, us by carve-out: " + string.Join(", ", choices.Select(c => c == DriversChoice ? "driver" : $"{c}")));
         foreach (var ranks in (int[])[1, 2, 4])
         {
             using var step = new Step(bench, ranks, 640);
             var line = $"rank of {ranks}:";
             foreach (var choice in choices)
             {
-                bench.Device.Modules.FixCarveout(choice);
+                bench.Device.Modules.SetCarveout(choice);
                 line += $" {step.Time(1),8:F1}";
             }
 
             Console.WriteLine(line);
         }
+
+        bench.Device.Modules.SetCarveout(own);
     }
 
     private sealed class Step : IDisposable

@@ -6,8 +6,8 @@ namespace TensorParallel.Worker.Ops.Cuda;
 
 internal sealed partial class CudaOps
 {
-    /// <summary>Most rows of x that gemv.cu takes: two tiles of eight.</summary>
-    public const int MaxGemvRows = 16;
+    /// <summary>Most rows of x that gemv.cu takes.</summary>
+    public const int MaxGemvRows = GemvShape.MaxTokens;
 
     // Most rows of x that gemv_few.cu takes.
     private const int MaxFewRows = 2;
@@ -39,8 +39,7 @@ internal sealed partial class CudaOps
             return;
         }
 
-        var many = output.Rows > MaxGemvRows && x.DType == weight.DType && x.Columns > 0;
-        if (!many || !TryProducts(x, weight, bias, output))
+        if (!IsForLibrary(x, weight) || !TryProducts(x, weight, bias, output))
         {
             MultiplyByKernels(x, weight, bias, output);
         }
@@ -57,10 +56,9 @@ internal sealed partial class CudaOps
             CudaOperand.CheckFloat(_device, given, 1, weight.Rows, nameof(bias));
         }
 
-        // Of many rows cuBLASLt makes the product, and the activation is a small part of it.
-        if (output.Rows is > 0 and <= MaxGemvRows && output.Columns > 0 && Streams(x, weight))
+        // Where cuBLASLt makes the product the activation is a small part of it.
+        if (output.Rows > 0 && output.Columns > 0 && Streams(x, weight) && !IsForLibrary(x, weight) && output.Rows <= MaxGemvRows)
         {
-            _device.Modules.ProposeCarveout(GemvShape.Carveout(2L * weight.Rows * weight.Columns));
             Gemv(x, weight, bias, output, activation);
             return;
         }
@@ -69,6 +67,10 @@ internal sealed partial class CudaOps
         GatedActivation(
             fused.ColumnsAt(0, output.Columns), fused.ColumnsAt(output.Columns, output.Columns), activation, output);
     }
+
+    private bool IsForLibrary(Tensor x, Tensor weight) =>
+        _products is not null && x.DType == weight.DType && x.Columns > 0
+            && GemvShape.IsForLibrary(x.Rows, weight.Rows, weight.Columns);
 
     // Whether gemv.cu and gemv_few.cu take these operands.
     private static bool Streams(Tensor x, Tensor weight) =>

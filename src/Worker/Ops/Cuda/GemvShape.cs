@@ -15,20 +15,23 @@ internal static class GemvShape
     /// <summary>gemv.cu: shared memory of a block, 256 bytes of ring a thread.</summary>
     public const int SharedBytes = 64 * 1024;
 
-    // Largest [gate | up] of a model that is cut small enough for the carve-out below.
-    private const long CutBytes = 128 << 20;
+    /// <summary>gemv.cu: most rows of x, two tiles of eight.</summary>
+    public const int MaxTokens = 16;
+
+    // 6,144 x 4,096 is the smallest weight that cuBLASLt multiplies faster.
+    private const long LibraryElements = 6144L * 4096;
 
     // gemv_few.cu: blocks that a multiprocessor holds at once, with 8 rows a block and with fewer.
     private const int Resident8 = 6;
     private const int Resident4 = 8;
 
     /// <summary>
-    /// Weight rows of a block of gemv_few.cu: 2, 4 or 8. Best is one wave of blocks that fills the device, for each wave begins with
-    /// a wait and ends with the slowest: 6,144 rows: 8 (768 blocks of 792 that fit; 12.5 us, with 4 13.2, with 2 13.8); 4,096 rows: 4 (1,024
-    /// of 1,056; 14.3 us with 7,168 columns, 15.0 and 18.0 with 2 and 8). Where that leaves much of the device empty, 8 rows a block
-    /// cost less, since a block reads x once for all of its rows, as long as each multiprocessor has two blocks (3,072 rows: 8).
-    /// Many waves smooth themselves out, and small blocks do it best: 28,672 rows: 2. Rows of up to 2,048 columns are too short
-    /// for a thread's eight loads unless there are several: 8. Too few blocks for two a multiprocessor: 2.
+    /// Weight rows of a block of gemv_few.cu: 2, 4 or 8. Best is one wave of blocks that fills the device, for each wave begins
+    /// with a wait and ends with the slowest. 6,144 rows: 8 (768 blocks of 792 that fit; 12.5 us, with 4 13.2, with 2 13.8). 4,096
+    /// rows: 4 (1,024 of 1,056; 14.3 us with 7,168 columns, 15.0 and 18.0 with 2 and 8). Where that leaves much of the device
+    /// empty, 8 rows a block cost less, since a block reads x once for all of its rows, as long as each multiprocessor has two
+    /// blocks (3,072 rows: 8). Many waves smooth themselves out, and small blocks do it best: 28,672 rows: 2. Rows of up to 2,048
+    /// columns are too short for a thread's eight loads unless there are several: 8. Too few blocks for two a multiprocessor: 2.
     /// </summary>
     public static int FewRows(int rows, int columns, int multiprocessors)
     {
@@ -76,9 +79,10 @@ internal static class GemvShape
     public static int Run(int columns) => columns % (8 * 4 * 32) == 0 ? 2 : 1;
 
     /// <summary>
-    /// Percent of fast memory as shared memory (see <see cref="Devices.CudaModuleCache.Carveout"/>) for decode steps of a model whose [gate | up]
-    /// has so many bytes; null: the driver's choice. The 8B shape: whole (235 MB) a step takes 4,080 us by the driver's choice and
-    /// 4,151 with 50; cut for 2 and 4 ranks (117 and 59 MB) 2,421 and 1,572, with 50 2,244 and 1,420.
+    /// Whether cuBLASLt is the faster way for these rows of x. One or two rows are bound by the weight's bytes, and gemv_few.cu reads them
+    /// at 4.3 TB/s. From three rows on the library's tiles of tensor cores win on large weights: 28,672 x 4,096 takes it 58 us for any
+    /// number of rows up to 32, gemv.cu 68 us for 4 and 87 for 16; on 4,096 x 4,096 both take 12, and smaller ones are gemv.cu's.
     /// </summary>
-    public static int? Carveout(long gateUpBytes) => gateUpBytes <= CutBytes ? 50 : null;
+    public static bool IsForLibrary(int tokens, int rows, int columns) =>
+        tokens > MaxTokens || (tokens > 2 && (long)rows * columns >= LibraryElements);
 }

@@ -1,0 +1,16 @@
+using TensorParallel.Coordinator.Hosting;
+
+namespace TensorParallel.Coordinator.Cli;
+
+/// <summary>Says on standard error what a user should know before a model runs.</summary>
+internal static class Notices
+{
+    /// <summary>One line a notice.</summary>
+    public static async Task SayAsync(PreparedModel model)
+    {
+        foreach (var notice in model.Notices)
+        {
+            await Console.Error.WriteLineAsync($"coordinator: {notice}");
+        }
+    }
+}
