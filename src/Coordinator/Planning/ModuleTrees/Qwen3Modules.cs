@@ -1,0 +1,27 @@
+using TensorParallel.Protocol.Checkpoints;
+
+namespace TensorParallel.Coordinator.Planning.ModuleTrees;
+
+/// <summary>Qwen3: heads of 128 unless configured, a norm for query heads and one for key heads.</summary>
+internal sealed class Qwen3Modules : IModuleFamily
+{
+    private const int DefaultHeadDim = 128;
+
+    public IReadOnlyList<string> ModelTypes { get; } = ["qwen3"];
+
+    public ModuleTree Describe(ModelConfig config)
+    {
+        var windowed = config.BoolOr("use_sliding_window", false);
+        var firstWindowed = config.IntOr("max_window_layers", 28);
+        var attentionBias = config.BoolOr("attention_bias", false);
+        var shape = DecoderShape.Read(config, DefaultHeadDim);
+        return DecoderFrame.Build(
+            windowed ? shape.WithWindows(config, layer => layer >= firstWindowed) : shape,
+            new DecoderParts("Qwen3", "input_layernorm", "post_attention_layernorm")
+            {
+                QkvBias = attentionBias,
+                OutputBias = attentionBias,
+                NormedHeads = true,
+            });
+    }
+}
