@@ -26,7 +26,7 @@ public class BadInputTests
         { "exclude each other", ["plan", "--tp-plan", "auto", "--device-map"] },
         { "--cpu-workers", ["plan", "--cpu-workers", "0"] },
         { "float8", ["plan", "--dtype", "float8"] },
-        { "balanced", ["plan", "--device-map", "balanced"] },
+        { "balanced_low_0", ["plan", "--device-map", "balancd"] },
         { "GPU 7", ["generate", "--prompt", "x", "--gpus", "7"] },
         { "--port", ["serve", "--port", "99999"] },
         { "\"0,5\"", ["generate", "--prompt", "x", "--temperature", "0,5"] },

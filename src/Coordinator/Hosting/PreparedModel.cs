@@ -1,5 +1,6 @@
 using TensorParallel.Coordinator.Engine;
 using TensorParallel.Coordinator.Planning;
+using TensorParallel.Coordinator.Planning.ModuleTrees;
 using TensorParallel.Coordinator.Text;
 using TensorParallel.Protocol.Architectures;
 using TensorParallel.Protocol.Checkpoints;
@@ -55,19 +56,25 @@ internal sealed record PreparedModel(
             folder,
             opened.Spec,
             generation,
-            Planner.Plan(Request(arguments, opened.Spec, devices, opened.DType)),
+            Planner.Plan(Request(arguments, opened.Spec, devices, opened.DType) with { Modules = ModulesOf(opened, path) }),
             scope == PreparationScope.Run && File.Exists(Path.Combine(folder, TokenizerFileName)) ? Tokenizer.Load(folder) : null);
     }
 
-    private static PlanRequest Request(
+    /// <summary>What the arguments ask of the planner.</summary>
+    internal static PlanRequest Request(
         ModelArguments arguments, ModelSpec spec, IReadOnlyList<PlanDevice> devices, DType dtype) => new(spec, devices, dtype)
         {
             TpPlan = arguments.TpPlan ?? TpPlan.Auto,
             UseDeviceMap = arguments.DeviceMap is not null,
+            DeviceMap = arguments.DeviceMap ?? DeviceMapPlan.Fit,
+            MaxMemory = arguments.MaxMemory,
             AllowFallback = arguments.Fallback,
             Limits = new LimitsRequest(
             MaxStepTokens: arguments.MaxStepTokens,
             MaxSequences: arguments.MaxSequences,
             MaxContextTokens: arguments.MaxContext),
         };
+
+    private static ModuleTree? ModulesOf(PlanModel opened, string path) =>
+        ModuleTreeCatalog.Find(opened.Checkpoint?.Config ?? ModelConfig.Load(path));
 }

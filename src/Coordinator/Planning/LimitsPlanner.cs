@@ -17,9 +17,6 @@ internal static class LimitsPlanner
     private const int DefaultBlockTokens = 16;
     private const long UnknownMemoryKvBytes = 1L << 30;
 
-    // What a process and its libraries take beside the tensors; the rule of accelerate.
-    private const double UsableMemory = 0.9;
-
     // Far above any use; keeps a mistyped number from becoming an allocation.
     private const int MostStepTokens = 1 << 20;
     private const int MostSequences = 1 << 16;
@@ -117,13 +114,13 @@ internal static class LimitsPlanner
         return problems.Count == 0 ? (int)blocks : throw new PlanException(problems);
     }
 
-    private static long Budget(PlanDevice device, RankPlan rank) => device.MemoryBytes is { } memory
-        ? Math.Max(0, (long)(memory * UsableMemory) - rank.WeightBytes - rank.WorkspaceBytes)
+    private static long Budget(PlanDevice device, RankPlan rank) => device.UsableBytes is { } memory
+        ? Math.Max(0, memory - rank.WeightBytes - rank.WorkspaceBytes)
         : UnknownMemoryKvBytes;
 
     private static void CheckWeights(PlanDevice device, RankPlan rank, List<string> problems)
     {
-        if (device.MemoryBytes * UsableMemory < rank.WeightBytes + rank.WorkspaceBytes)
+        if (device.UsableBytes < rank.WeightBytes + rank.WorkspaceBytes)
         {
             problems.Add(TooSmall(device, rank, 0));
         }
@@ -132,6 +129,7 @@ internal static class LimitsPlanner
     private static string TooSmall(PlanDevice device, RankPlan rank, long kvBytes) =>
         $"Rank {rank.Rank} ({device.Name}) needs {ByteText.Of(rank.WeightBytes)} for weights, " +
         $"{ByteText.Of(rank.WorkspaceBytes)} for activations and sampling and {ByteText.Of(kvBytes)} for the KV " +
-        $"cache, but nine tenths of its memory are {ByteText.Of((long)(device.MemoryBytes!.Value * UsableMemory))}; " +
+        $"cache, but {(device.IsExactBudget ? "its budget is" : "nine tenths of its memory are")} " +
+        $"{ByteText.Of(device.UsableBytes!.Value)}; " +
         "use more devices, a smaller dtype or a shorter context.";
 }

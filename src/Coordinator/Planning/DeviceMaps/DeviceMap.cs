@@ -14,17 +14,15 @@ internal sealed record DeviceMap(IReadOnlyList<KeyValuePair<string, string>> Ent
         .Where(entry => ModuleTree.IsInside(name, entry.Key))
         .MaxBy(entry => entry.Key.Length).Value;
 
-    /// <summary>Bytes in each place, in the order in which the map names them.</summary>
+    /// <summary>Bytes in each place, in the order in which the map names them; a tied parameter lies where its first name does.</summary>
     public IReadOnlyList<KeyValuePair<string, long>> BytesByPlace(ModuleSizes sizes)
     {
-        // A tied parameter lies where its first name does.
-        var bytes = Entries.Select(entry => entry.Value).Distinct().ToDictionary(place => place, _ => 0L);
-        foreach (var (module, place) in Entries)
-        {
-            bytes[place] += sizes[module];
-        }
-
-        return [.. bytes];
+        // A module inside another one that is named too is counted with that one.
+        var outermost = Entries.Where(entry => !Entries.Any(
+            other => other.Key != entry.Key && ModuleTree.IsInside(entry.Key, other.Key)));
+        return [.. outermost
+            .GroupBy(entry => entry.Value, entry => sizes[entry.Key])
+            .Select(place => KeyValuePair.Create(place.Key, place.Sum()))];
     }
 
     /// <summary>

@@ -59,6 +59,7 @@ internal sealed record DecoderShape(
             Bounded(config, "head_dim", config.PositiveIntOr("head_dim", headDim ?? Math.Max(1, hidden / heads)), MaxHeadDim),
             Bounded(config, "max_position_embeddings", config.PositiveIntOr("max_position_embeddings", 2048), MaxWidth),
             config.BoolOr("tie_word_embeddings", tied));
+        Bounded(config, "num_attention_heads · head_dim", (long)heads * shape.HeadDim, MaxWidth);
         return heads % shape.KeyValueHeads == 0
             ? shape
             : throw new CheckpointException(
@@ -85,7 +86,7 @@ internal sealed record DecoderShape(
     public int KeptPositions(int layer, int contextTokens) =>
         layer < Windows.Count && Windows[layer] is { } window ? Math.Min(window, contextTokens) : contextTokens;
 
-    private static int Bounded(ModelConfig config, string key, int value, int most) => value <= most
-        ? value
+    private static int Bounded(ModelConfig config, string key, long value, int most) => value <= most
+        ? (int)value
         : throw new CheckpointException($"{config.Path}: {key} {value} is above {most}, the most that is supported.");
 }
