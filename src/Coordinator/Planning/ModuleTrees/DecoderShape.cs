@@ -36,9 +36,6 @@ internal sealed record DecoderShape(
     /// <summary>Experts that compute a token.</summary>
     public int ActiveExperts { get; init; } = 1;
 
-    /// <summary>Positions that a layer attends to, by layer; null where it attends to all, empty: all layers do.</summary>
-    public IReadOnlyList<int?> Windows { get; init; } = [];
-
     /// <summary>Reads the keys that all families share.</summary>
     /// <param name="config">The configuration.</param>
     /// <param name="headDim">What the family takes for an absent <c>head_dim</c>; null: hidden size over heads.</param>
@@ -65,26 +62,6 @@ internal sealed record DecoderShape(
             : throw new CheckpointException(
                 $"{config.Path}: num_attention_heads {heads} is not a multiple of num_key_value_heads {shape.KeyValueHeads}.");
     }
-
-    /// <summary>The same with the layers that look back only so far, by <c>layer_types</c> where that is written.</summary>
-    /// <param name="config">The configuration.</param>
-    /// <param name="isSliding">By layer, for a configuration without <c>layer_types</c>.</param>
-    public DecoderShape WithWindows(ModelConfig config, Func<int, bool> isSliding)
-    {
-        var types = config.Strings("layer_types");
-        return config.IntOrNull("sliding_window") is { } window and > 0
-            ? this with
-            {
-                Windows = [.. Enumerable.Range(0, Layers).Select(layer => IsSliding(layer) ? window : (int?)null)],
-            }
-            : this;
-
-        bool IsSliding(int layer) => layer < types.Count ? types[layer] == "sliding_attention" : isSliding(layer);
-    }
-
-    /// <summary>Positions that a layer keeps of a context: the context, or its window.</summary>
-    public int KeptPositions(int layer, int contextTokens) =>
-        layer < Windows.Count && Windows[layer] is { } window ? Math.Min(window, contextTokens) : contextTokens;
 
     private static int Bounded(ModelConfig config, string key, long value, int most) => value <= most
         ? (int)value

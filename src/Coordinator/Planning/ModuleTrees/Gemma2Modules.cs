@@ -2,10 +2,7 @@ using TensorParallel.Protocol.Checkpoints;
 
 namespace TensorParallel.Coordinator.Planning.ModuleTrees;
 
-/// <summary>
-/// Gemma 2: tied unless configured, four norms a layer, a scale in the embedding, and a window in every other layer,
-/// beginning with the first.
-/// </summary>
+/// <summary>Gemma 2: tied unless configured, four norms a layer, and a scale in the embedding.</summary>
 internal sealed class Gemma2Modules : IModuleFamily
 {
     private const int DefaultHeadDim = 256;
@@ -16,7 +13,7 @@ internal sealed class Gemma2Modules : IModuleFamily
     {
         var attentionBias = config.BoolOr("attention_bias", false);
         return DecoderFrame.Build(
-            DecoderShape.Read(config, DefaultHeadDim, tied: true).WithWindows(config, layer => layer % 2 == 0),
+            DecoderShape.Read(config, DefaultHeadDim, tied: true),
             new DecoderParts(
                 "Gemma2",
                 "input_layernorm",

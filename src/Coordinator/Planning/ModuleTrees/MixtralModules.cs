@@ -2,7 +2,7 @@ using TensorParallel.Protocol.Checkpoints;
 
 namespace TensorParallel.Coordinator.Planning.ModuleTrees;
 
-/// <summary>Mixtral: a router and experts stacked into two tensors; all layers have the window, where there is one.</summary>
+/// <summary>Mixtral: a router, and experts stacked into two tensors.</summary>
 internal sealed class MixtralModules : IModuleFamily
 {
     private const int MaxExperts = 4096;
@@ -19,7 +19,7 @@ internal sealed class MixtralModules : IModuleFamily
                 $"at most {MaxExperts}.");
         }
 
-        var shape = DecoderShape.Read(config).WithWindows(config, _ => true) with { Experts = experts, ActiveExperts = active };
+        var shape = DecoderShape.Read(config) with { Experts = experts, ActiveExperts = active };
         return DecoderFrame.Build(
             shape,
             new DecoderParts("Mixtral", "input_layernorm", "post_attention_layernorm") { Mlp = Mlp(shape) });

@@ -11,12 +11,9 @@ internal sealed class Qwen3Modules : IModuleFamily
 
     public ModuleTree Describe(ModelConfig config)
     {
-        var windowed = config.BoolOr("use_sliding_window", false);
-        var firstWindowed = config.IntOr("max_window_layers", 28);
         var attentionBias = config.BoolOr("attention_bias", false);
-        var shape = DecoderShape.Read(config, DefaultHeadDim);
         return DecoderFrame.Build(
-            windowed ? shape.WithWindows(config, layer => layer >= firstWindowed) : shape,
+            DecoderShape.Read(config, DefaultHeadDim),
             new DecoderParts("Qwen3", "input_layernorm", "post_attention_layernorm")
             {
                 QkvBias = attentionBias,
