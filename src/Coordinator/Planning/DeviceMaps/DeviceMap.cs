@@ -12,7 +12,9 @@ internal sealed record DeviceMap(IReadOnlyList<KeyValuePair<string, string>> Ent
     /// <summary>The place of a module or parameter; null where the map names neither it nor a module around it.</summary>
     public string? PlaceOf(string name) => Entries
         .Where(entry => ModuleTree.IsInside(name, entry.Key))
-        .MaxBy(entry => entry.Key.Length).Value;
+        .OrderByDescending(entry => entry.Key.Length)
+        .Select(entry => entry.Value)
+        .FirstOrDefault();
 
     /// <summary>Bytes in each place, in the order in which the map names them; a tied parameter lies where its first name does.</summary>
     public IReadOnlyList<KeyValuePair<string, long>> BytesByPlace(ModuleSizes sizes)

@@ -2,14 +2,14 @@ namespace TensorParallel.Coordinator.Planning.Fit;
 
 /// <summary>
 /// The best cut of a row of units into consecutive stages, by dynamic programming over (devices used, units placed).
-/// Stages may be empty. First the slowest stage is made as fast as it can be; among all cuts that reach that, the one with
-/// the smallest sum of squared memory shares is taken: it leaves the most room where room is scarce, and gives larger
-/// devices more. Example: 34 units of equal time on devices of speed 2 and 1: 23 and 11.
+/// Stages may be empty. First the slowest stage is made as fast as it can be; among all cuts that reach that, up to a
+/// thousandth, the one with the smallest sum of squared memory shares is taken: it leaves the most room where room is
+/// scarce, and gives larger devices more. Example: 34 units of equal time on devices of speed 2 and 1: 23 and 11.
 /// </summary>
 internal static class FitPartition
 {
-    // Sums of bytes over speeds are compared: the same cut must not lose to its own rounding.
-    private const double Tolerance = 1 + 1e-9;
+    /// <summary>Stages that differ by less are equally slow: one row of the embedding decides nothing.</summary>
+    public const double Tolerance = 1.001;
 
     /// <summary>Where each device's units end: 34 units over 2 devices might give [23, 34]. Null: nothing fits.</summary>
     public static IReadOnlyList<int>? Find(FitProblem problem)

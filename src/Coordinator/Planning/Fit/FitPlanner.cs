@@ -122,9 +122,9 @@ internal static class FitPlanner
         var context = $"one context of {model.Limits.MaxContextTokens} tokens";
         if (problem.MemoryBytes(largest, largest + 1) is var alone && alone > largestBudget)
         {
-            return $"{string.Join(" and ", model.Units[largest].Modules)} alone takes {ByteText.Of(alone)} with workspace and the " +
-                $"KV cache of {context}, but the largest device offers {ByteText.Of(largestBudget)}; use larger devices, a " +
-                "smaller dtype, a shorter --max-context or fewer --max-step-tokens.";
+            return $"For {string.Join(" and ", model.Units[largest].Modules)} alone a device needs {ByteText.Of(alone)}, with " +
+                $"workspace and the KV cache of {context}, but the largest one offers {ByteText.Of(largestBudget)}; use larger " +
+                "devices, a smaller dtype, a shorter --max-context or fewer --max-step-tokens.";
         }
 
         var kv = model.Units.Sum(unit => unit.KvBytes);
