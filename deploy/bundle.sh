@@ -54,7 +54,9 @@ shift
 exec "$app/$program" "$@"
 SCRIPT
 chmod +x "$stage/run"
-cp tests/Benchmarks/Gpu/first-light.sh tests/Benchmarks/Gpu/second-light.sh "$stage/"
+cp tests/Benchmarks/Gpu/first-light.sh tests/Benchmarks/Gpu/second-light.sh tests/Benchmarks/Gpu/compare.sh "$stage/"
+cp -r tests/Benchmarks/peers tests/Benchmarks/configs "$stage/"
+rm -rf "$stage/peers/__pycache__"
 
 XZ_OPT="-9e -T0" tar --create --xz --file "$archive" --directory "$work" --sort=name --owner=0 --group=0 tensor-parallel
 bytes=$(stat -c %s "$archive")

@@ -9,6 +9,7 @@ return args switch
 {
     ["ops", .. var rest] => OpsBenchmark.Run(rest),
     ["gpu-ops", .. var rest] => GpuOpsCommand.Run(rest),
+    ["gpu-allreduce", .. var rest] => GpuAllReduceCommand.Run(rest),
     ["allreduce", .. var rest] => AllReduceBenchmark.Run(rest),
     ["sampling", .. var rest] => SamplingBenchmark.Run(rest),
     ["model", .. var rest] => await ModelBenchmark.RunAsync(rest),
@@ -22,6 +23,7 @@ static int Usage()
         usage: dotnet run -c Release --project tests/Benchmarks -- BENCHMARK
           ops [section…]         CPU operations beside the machine's rates
           gpu-ops [section…]     the same on an NVIDIA GPU
+          gpu-allreduce [GPUs]   sums between NVIDIA GPUs by way and size
           allreduce              shared-memory all-reduce between two ranks
           sampling               one draw from a large vocabulary
           model demo|1b [1,2]    prefill and decode through coordinator and workers, by number of workers

@@ -51,6 +51,16 @@ public class BadInputTests
         { "604800", ["plan", "--step-timeout", "2147483647"] },
         { "--model", ["generate", "--prompt", "x", "--model", ""] },
         { "\"genrate\", \"--prompt\"", ["genrate", "--prompt", "x"] },
+        { "checkpoint or random", ["generate", "--prompt-ids", "1", "--weights", "some"] },
+        { "neither a model folder nor a config.json", ["generate", "--prompt-ids", "1", "--weights", "random", "--model", "/nowhere/at/all"] },
+        { "--weights random", ["generate", "--prompt-ids", "1", "--model", "{config}"] },
+        { "no tokenizer.json", ["generate", "--prompt", "x", "--weights", "random", "--model", "{config}"] },
+        { "--batch", ["bench", "--batch", "0"] },
+        { "device-map", ["bench", "--compare", "pipeline"] },
+        { "leave out --device-map", ["bench", "--compare", "device-map", "--device-map"] },
+        { "--max-context", ["bench", "--prompt-tokens", "64", "--max-context", "64"] },
+        { "max_position_embeddings", ["bench", "--prompt-tokens", "9999"] },
+        { "/nowhere/x.json", ["bench", "--json", "/nowhere/x.json"] },
         { "/nowhere/x.md", ["compare", "--output", "/nowhere/x.md"] },
     };
 
@@ -81,6 +91,7 @@ public class BadInputTests
     private static string Fill(string argument, string folder) => argument switch
     {
         "{unknown-architecture}" => Copy(folder, "config.json", text => text.Replace("\"llama\"", "\"unknown-family\"", StringComparison.Ordinal)),
+        "{config}" => Path.Combine(RepositoryPaths.Golden("configs"), "llama-3.2-1b.json"),
         "{truncated}" => Truncated(folder),
         "{corrupt}" => Corrupt(folder),
         "{long}" => string.Join(',', Enumerable.Repeat(5, 2048)),

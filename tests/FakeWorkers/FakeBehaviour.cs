@@ -28,6 +28,9 @@ internal enum FakeBehaviour
     /// <summary>A step is answered under another number.</summary>
     StepWrongNumber,
 
+    /// <summary>Measuring throws.</summary>
+    MeasureThrow,
+
     /// <summary>A step throws as a collective does when its peer is gone.</summary>
     StepPeerGone,
 }

@@ -1,6 +1,8 @@
 using TensorParallel.Protocol.Generation;
 using TensorParallel.Worker.Collectives;
 using TensorParallel.Worker.Devices;
+using TensorParallel.Worker.Execution;
+using TensorParallel.Worker.Measuring;
 using TensorParallel.Worker.Session;
 
 namespace TensorParallel.FakeWorkers;
@@ -12,7 +14,21 @@ internal sealed class FakeRankModel(int rank, int worldSize, FakeBehaviour behav
 
     public IReadOnlyList<MemoryUse> MemoryUse() => [new MemoryUse(MemoryPurpose.Weights, 900 + rank, 1000 + rank)];
 
-    public StepResult Step(StepBatch batch)
+    public IReadOnlyList<StartPart> StartParts => [new StartPart("fake", TimeSpan.FromMilliseconds(5 + rank))];
+
+    public IReadOnlyList<Figure> Measure(MeasureRequest request) => behaviour switch
+    {
+        FakeBehaviour.MeasureThrow => throw new ArithmeticException("Overflow in the fake measure."),
+        _ => [.. request.Sizes.Select(size => new Figure($"{request.Kind}", 10 + rank, size))],
+    };
+
+    public IPendingStep Issue(StepBatch batch) => new FinishedStep(Step(batch));
+
+    public void Dispose()
+    {
+    }
+
+    private StepResult Step(StepBatch batch)
     {
         switch (behaviour)
         {
@@ -36,9 +52,5 @@ internal sealed class FakeRankModel(int rank, int worldSize, FakeBehaviour behav
                 .ToArray()
             : [];
         return new StepResult(batch.Step, tokens, rank + 1);
-    }
-
-    public void Dispose()
-    {
     }
 }

@@ -6,7 +6,7 @@ namespace TensorParallel.Worker.Tests;
 
 /// <summary>
 /// The worker's folders are layers: Native 0, Devices 1, Ops 2, Quantization, KvCache and Collectives 3, Modules,
-/// Loading and Sampling 4, Execution 5, Session 6, Cli 7. A file may name only what the table allows its folder.
+/// Loading, Measuring and Sampling 4, Execution 5, Session 6, Cli 7. A file may name only what the table allows its folder.
 /// </summary>
 public partial class LayeringTests
 {
@@ -19,10 +19,11 @@ public partial class LayeringTests
         ["KvCache"] = ["Devices", "Ops"],
         ["Collectives"] = ["Native", "Devices", "Ops"],
         ["Modules"] = ["Devices", "Ops", "Quantization", "KvCache", "Collectives"],
-        ["Loading"] = ["Devices", "Quantization"],
+        ["Loading"] = ["Devices", "Ops", "Quantization"],
         ["Sampling"] = ["Devices", "Ops", "Collectives"],
+        ["Measuring"] = ["Devices", "Ops", "Quantization", "Collectives"],
         ["Execution"] = ["Devices", "Ops", "Quantization", "KvCache", "Collectives", "Modules", "Loading", "Sampling"],
-        ["Session"] = ["Native", "Devices", "Ops", "Collectives", "KvCache", "Modules", "Loading", "Execution"],
+        ["Session"] = ["Native", "Devices", "Ops", "Collectives", "KvCache", "Modules", "Loading", "Measuring", "Execution"],
         ["Cli"] = ["Session"],
     };
 

@@ -69,7 +69,7 @@ internal sealed class CompareCommand
             throw new UsageException($"--repeat is {repetitions}: give a number of at least 1.");
         }
 
-        using var markdown = result.GetValue(_output) is { } file ? MarkdownFile.Open(_output.Name, file) : null;
+        using var markdown = result.GetValue(_output) is { } file ? ResultFile.Open(_output.Name, file) : null;
         using var loggers = CoordinatorLogging.Create(_model.ReadLogLevel(result));
         var sampling = _sampling.Read(result);
         var requested = await PreparedModel.PrepareAsync(arguments, PreparationScope.Run, cancellationToken);
@@ -130,12 +130,11 @@ internal sealed class CompareCommand
     }
 
     private async Task ShowAsync(
-        ParseResult result, ComparisonReport report, MarkdownFile? markdown, CancellationToken cancellationToken)
+        ParseResult result, ComparisonReport report, ResultFile? markdown, CancellationToken cancellationToken)
     {
         if (markdown is not null)
         {
-            var commandLine = "coordinator " + string.Join(' ', Environment.GetCommandLineArgs().Skip(1).Select(Quoted));
-            await markdown.WriteAsync(ComparisonMarkdown.Of(report, commandLine), cancellationToken);
+            await markdown.WriteAsync(ComparisonMarkdown.Of(report, CommandLineText.Current), cancellationToken);
         }
 
         if (result.GetValue(_json))
@@ -162,9 +161,4 @@ internal sealed class CompareCommand
 
         AnsiConsole.Write(table);
     }
-
-    private static string Quoted(string argument) =>
-        argument.Length > 0 && argument.All(c => char.IsAsciiLetterOrDigit(c) || "-_./,:=".Contains(c, StringComparison.Ordinal))
-            ? argument
-            : $"'{argument.Replace("'", "'\\''", StringComparison.Ordinal)}'";
 }

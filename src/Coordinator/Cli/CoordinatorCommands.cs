@@ -2,7 +2,7 @@ using System.CommandLine;
 
 namespace TensorParallel.Coordinator.Cli;
 
-/// <summary>The command line: <c>coordinator [serve] | generate | plan | estimate | compare</c>.</summary>
+/// <summary>The command line: <c>coordinator [serve] | generate | plan | estimate | compare | bench</c>.</summary>
 internal static class CoordinatorCommands
 {
     /// <summary>Parses and runs; returns the exit code.</summary>
@@ -17,6 +17,7 @@ internal static class CoordinatorCommands
         root.Subcommands.Add(new PlanCommand().Create());
         root.Subcommands.Add(new EstimateCommand().Create());
         root.Subcommands.Add(new CompareCommand().Create());
+        root.Subcommands.Add(new BenchCommand().Create());
 
         // No response files: "@" begins many a prompt.
         var result = root.Parse(arguments, new ParserConfiguration { ResponseFileTokenReplacer = null });

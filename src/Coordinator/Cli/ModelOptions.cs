@@ -8,6 +8,9 @@ namespace TensorParallel.Coordinator.Cli;
 /// <summary>The options that choose a model and spread it; the same on every command.</summary>
 internal sealed class ModelOptions
 {
+    private const string CheckpointWeights = "checkpoint";
+    private const string RandomWeights = "random";
+
     // What a worker takes; far above any processor's cores.
     private const int MostThreads = 1024;
 
@@ -16,8 +19,15 @@ internal sealed class ModelOptions
 
     private readonly Option<string?> _model = new("--model", "-m")
     {
-        Description = "Model folder as Hugging Face lays it out (for plan also a bare config.json). Default: the demo model.",
+        Description = "Model folder as Hugging Face lays it out (for plan and --weights random also a bare config.json). Default: the demo model.",
         HelpName = "DIR",
+    };
+
+    private readonly Option<string> _weights = new("--weights")
+    {
+        Description = "checkpoint (default), or random: made on the devices by the shapes of the configuration alone, the same at any number of workers.",
+        HelpName = "checkpoint|random",
+        DefaultValueFactory = _ => CheckpointWeights,
     };
 
     private readonly Option<string?> _tpPlan = new("--tp-plan")
@@ -118,8 +128,8 @@ internal sealed class ModelOptions
     {
         Option[] all =
         [
-            _model, _tpPlan, _deviceMap, _maxMemory, _deviceSpeed, _gpus, _cpuWorkers, _fallback, _dtype, _threads, _maxContext, _maxSequences,
-            _maxStepTokens, _stepTimeout, _logLevel,
+            _model, _weights, _tpPlan, _deviceMap, _maxMemory, _deviceSpeed, _gpus, _cpuWorkers, _fallback, _dtype, _threads,
+            _maxContext, _maxSequences, _maxStepTokens, _stepTimeout, _logLevel,
         ];
         foreach (var option in all)
         {
@@ -148,6 +158,7 @@ internal sealed class ModelOptions
             Model = result.GetValue(_model) is not "" and var model
                 ? model
                 : throw new UsageException("--model is empty: give a model folder, or leave it out for the demo model."),
+            RandomWeights = ReadWeights(result),
             TpPlan = result.GetValue(_tpPlan),
             DeviceMap = deviceMap,
             MaxMemory = result.GetValue(_maxMemory) is { } memory ? MaxMemory.Parse(memory) : null,
@@ -167,6 +178,13 @@ internal sealed class ModelOptions
     /// <summary>The least severe level that is logged.</summary>
     public LogLevel ReadLogLevel(ParseResult result, LogLevel whenNotGiven = LogLevel.Warning) =>
         result.GetValue(_logLevel) ?? whenNotGiven;
+
+    private bool ReadWeights(ParseResult result) => result.GetValue(_weights) switch
+    {
+        CheckpointWeights => false,
+        RandomWeights => true,
+        var other => throw new UsageException($"--weights is \"{other}\": give {CheckpointWeights} or {RandomWeights}."),
+    };
 
     private static int? Positive(ParseResult result, Option<int?> option, int most = int.MaxValue) => result.GetValue(option) switch
     {

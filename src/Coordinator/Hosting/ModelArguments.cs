@@ -5,8 +5,14 @@ namespace TensorParallel.Coordinator.Hosting;
 /// <summary>What the user asked of a model run, unchecked; null means "not given".</summary>
 internal sealed record ModelArguments
 {
-    /// <summary>Model folder, or for planning a bare <c>config.json</c>; null: the demo model.</summary>
+    /// <summary>Model folder, or for planning and random weights a bare <c>config.json</c>; null: the demo model.</summary>
     public string? Model { get; init; }
+
+    /// <summary>Weights are made on the devices; none are read.</summary>
+    public bool RandomWeights { get; init; }
+
+    /// <summary>Workers time every operation, for <c>bench --profile</c>.</summary>
+    public bool TimeOperations { get; init; }
 
     /// <summary><c>auto</c>, a JSON file, or an inline JSON object.</summary>
     public string? TpPlan { get; init; }

@@ -58,7 +58,9 @@ internal sealed class ModelHost : IAsyncDisposable
         var options = new WorkerGroupOptions
         {
             Plan = model.Plan,
-            ModelFolder = model.Folder,
+            ModelFolder = model.RandomWeightsConfig ?? model.Folder,
+            RandomWeights = model.RandomWeightsConfig is not null,
+            TimeOperations = arguments.TimeOperations,
             ThreadsPerWorker = arguments.Threads is { } threads ? Math.Max(1, threads / model.Plan.WorldSize) : null,
         };
 

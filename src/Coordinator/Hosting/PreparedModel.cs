@@ -22,6 +22,9 @@ internal sealed record PreparedModel(
 {
     private const string TokenizerFileName = "tokenizer.json";
 
+    /// <summary>The configuration whose shapes random weights take; null: weights are read from <see cref="Folder"/>.</summary>
+    public string? RandomWeightsConfig { get; init; }
+
     /// <summary>Makes and checks requests for this model.</summary>
     public GenerateRequestFactory Requests { get; } =
         new(Tokenizer, Spec.VocabularySize, Plan.Limits.MaxContextTokens, Generation.EosTokenIds);
@@ -37,17 +40,21 @@ internal sealed record PreparedModel(
         ModelArguments arguments, PreparationScope scope, CancellationToken cancellationToken)
     {
         var path = Path.GetFullPath(arguments.Model ?? DemoModel.Folder());
-        if (scope == PreparationScope.Run && File.Exists(path))
+        var config = arguments.RandomWeights ? ConfigOf(path) : null;
+        if (scope == PreparationScope.Run && config is null && File.Exists(path))
         {
-            throw new CheckpointException($"{path}: is a file; to run a model, give the folder with its weights.");
+            throw new CheckpointException(
+                $"{path}: is a file; to run a model, give the folder with its weights, or --weights random.");
         }
 
-        var opened = PlanModel.Open(path, arguments.DType);
-        if (scope == PreparationScope.Run && !opened.CanRun)
+        var opened = config is null ? PlanModel.Open(path, arguments.DType) : PlanModel.OpenConfig(config, path, arguments.DType);
+        if (scope == PreparationScope.Run && config is null && !opened.CanRun)
         {
-            throw new CheckpointException($"{path}: there are no weights to run, only a configuration to plan with.");
+            throw new CheckpointException(
+                $"{path}: there are no weights to run, only a configuration to plan with; give --weights random to run it all the same.");
         }
 
+        path = config ?? path;
         var folder = opened.Checkpoint?.Folder ?? Path.GetDirectoryName(path)!;
         var generation = opened.Checkpoint?.GenerationConfig ?? GenerationConfig.Load(folder, ModelConfig.Load(path));
         var devices = await DeviceSelection.SelectAsync(arguments, scope, cancellationToken);
@@ -57,8 +64,21 @@ internal sealed record PreparedModel(
             opened.Spec,
             generation,
             Planner.Plan(Request(arguments, opened.Spec, devices, opened.DType) with { Modules = ModulesOf(opened, path) }),
-            scope == PreparationScope.Run && File.Exists(Path.Combine(folder, TokenizerFileName)) ? Tokenizer.Load(folder) : null);
+            scope == PreparationScope.Run && HasTokenizer(folder, config) ? Tokenizer.Load(folder) : null)
+        {
+            RandomWeightsConfig = config,
+        };
     }
+
+    private static string ConfigOf(string path) =>
+        File.Exists(path) ? path
+        : Directory.Exists(path) ? Path.Combine(path, Checkpoint.ConfigFileName)
+        : throw new CheckpointException($"{path}: there is neither a model folder nor a config.json.");
+
+    // What lies beside a file of another name belongs to another model.
+    private static bool HasTokenizer(string folder, string? config) =>
+        (config is null || Path.GetFileName(config) == Checkpoint.ConfigFileName)
+        && File.Exists(Path.Combine(folder, TokenizerFileName));
 
     /// <summary>What the arguments ask of the planner.</summary>
     internal static PlanRequest Request(

@@ -29,13 +29,24 @@ internal sealed record PlanModel(
         var name = Path.GetFileName(fullPath);
         if (File.Exists(fullPath))
         {
-            var config = ModelConfig.Load(fullPath);
-            return new(name, ArchitectureCatalog.Describe(config), DTypeResolution.Resolve(dtype, config), null, null);
+            return OpenConfig(fullPath, fullPath, dtype);
         }
 
         var checkpoint = Checkpoint.Open(fullPath);
         var spec = ArchitectureCatalog.Describe(checkpoint.Config);
         var tensors = checkpoint.HasWeights ? ModelSpecTensors.Locate(spec, checkpoint) : null;
         return new(name, spec, DTypeResolution.Resolve(dtype, checkpoint), checkpoint, tensors);
+    }
+
+    /// <summary>Opens a configuration alone; weights that may lie beside it are not looked at.</summary>
+    /// <param name="path">The file.</param>
+    /// <param name="named">Folder or file that the model is named after.</param>
+    /// <param name="dtype">As in <see cref="Open"/>.</param>
+    /// <exception cref="CheckpointException">It cannot be read, or describes no model that is known.</exception>
+    public static PlanModel OpenConfig(string path, string named, string dtype)
+    {
+        var config = ModelConfig.Load(path);
+        var name = Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(named)));
+        return new(name, ArchitectureCatalog.Describe(config), DTypeResolution.Resolve(dtype, config), null, null);
     }
 }

@@ -5,6 +5,9 @@ namespace TensorParallel.Coordinator.Workers;
 /// <param name="Ranks">One entry a rank, in rank order.</param>
 internal sealed record LoadSummary(TimeSpan Elapsed, IReadOnlyList<RankLoadSummary> Ranks)
 {
+    /// <summary>Of <see cref="Elapsed"/>: until the last process had connected.</summary>
+    public TimeSpan Processes { get; init; }
+
     /// <summary>Weight bytes read by all ranks.</summary>
     public long BytesRead => Ranks.Sum(rank => rank.BytesRead);
 

@@ -13,4 +13,8 @@ internal sealed record RankLoadSummary(
     long BytesRead,
     TimeSpan Elapsed,
     IReadOnlyList<RankMemory> Memory,
-    long PeakResidentBytes);
+    long PeakResidentBytes)
+{
+    /// <summary>What <see cref="Elapsed"/> was spent on, in order.</summary>
+    public IReadOnlyList<StartPart> Parts { get; init; } = [];
+}

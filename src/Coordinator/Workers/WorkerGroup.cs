@@ -7,7 +7,7 @@ using StepResult = TensorParallel.Protocol.Generation.StepResult;
 namespace TensorParallel.Coordinator.Workers;
 
 /// <summary>N worker processes as one group; see the contract for threads and failure.</summary>
-internal sealed class WorkerGroup : IWorkerGroup
+internal sealed partial class WorkerGroup : IWorkerGroup
 {
     private readonly WorkerGroupOptions _options;
     private readonly IReadOnlyList<WorkerRank> _ranks;

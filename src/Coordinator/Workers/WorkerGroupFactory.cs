@@ -36,9 +36,14 @@ internal sealed partial class WorkerGroupFactory(
                 rank.Attach(launcher.Start(new WorkerLaunch(rank.Rank, hub.Address, secret)));
             }
 
-            var reports = await LoadAsync(ranks, hub, loss, cancellationToken);
+            var processes = TimeSpan.Zero;
+            var reports = await LoadAsync(
+                ranks, hub, loss, () => processes = TimeProvider.System.GetElapsedTime(started), cancellationToken);
             var summary = new LoadSummary(
-                TimeProvider.System.GetElapsedTime(started), [.. ranks.Zip(reports, Summarise)]);
+                TimeProvider.System.GetElapsedTime(started), [.. ranks.Zip(reports, Summarise)])
+            {
+                Processes = processes,
+            };
             group.LoadSummary = summary;
             var (megabytes, seconds) = (summary.BytesRead / 1e6, summary.Elapsed.TotalSeconds);
             Log.Ready(_logger, ranks.Length, megabytes, seconds, summary.GigabytesPerSecond);
@@ -58,13 +63,17 @@ internal sealed partial class WorkerGroupFactory(
             loaded.BytesRead,
             TimeSpan.FromMicroseconds(loaded.Microseconds),
             [.. loaded.Memory.Select(use => new RankMemory(use.Purpose, use.Current, use.Peak))],
-            loaded.PeakResidentBytes);
+            loaded.PeakResidentBytes)
+        {
+            Parts = [.. loaded.Parts.Select(part => new StartPart(part.Name, TimeSpan.FromMicroseconds(part.Microseconds)))],
+        };
 
     private async Task<Loaded[]> LoadAsync(
-        WorkerRank[] ranks, WorkerHubHost hub, GroupLoss loss, CancellationToken cancellationToken)
+        WorkerRank[] ranks, WorkerHubHost hub, GroupLoss loss, Action connected, CancellationToken cancellationToken)
     {
         var wait = new StageWait(loss, cancellationToken);
         await wait.AllAsync(ranks, rank => rank.Connected, options.HelloTimeout, "has not connected");
+        connected();
         hub.CloseDoor();
         var load = new WorkerCommand
         {
@@ -75,6 +84,8 @@ internal sealed partial class WorkerGroupFactory(
                 Collective = options.Collective,
                 CollectiveTimeoutMs = checked((int)options.CollectiveTimeout.TotalMilliseconds),
                 Threads = options.Threads,
+                RandomWeights = options.RandomWeights,
+                TimeOperations = options.TimeOperations,
             },
         };
         Array.ForEach(ranks, rank => rank.Load(load));

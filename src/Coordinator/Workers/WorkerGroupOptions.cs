@@ -8,8 +8,14 @@ internal sealed record WorkerGroupOptions
     /// <summary>The plan; one worker a rank.</summary>
     public required ExecutionPlan Plan { get; init; }
 
-    /// <summary>The checkpoint's folder, as the workers see it.</summary>
+    /// <summary>The checkpoint's folder, as the workers see it; for random weights a <c>config.json</c>.</summary>
     public required string ModelFolder { get; init; }
+
+    /// <summary>Workers make the weights instead of reading them.</summary>
+    public bool RandomWeights { get; init; }
+
+    /// <summary>Workers time every operation.</summary>
+    public bool TimeOperations { get; init; }
 
     /// <summary>
     /// Compute threads of each worker; null divides the processors: 2 workers on 5 processors get 2 each.

@@ -21,6 +21,7 @@ internal sealed class WorkerRank(RankPlan plan, StepLedger ledger, GroupLoss los
     private readonly TaskCompletionSource<byte[]> _bootstrap = New<byte[]>();
     private readonly TaskCompletionSource<Loaded> _loaded = New<Loaded>();
     private readonly TaskCompletionSource<string?> _streamEnded = New<string?>();
+    private volatile TaskCompletionSource<Measured>? _measured;
     private IWorkerProcess? _process;
     private volatile bool _failed;
     private long _lastSign = TimeProvider.System.GetTimestamp();
@@ -95,6 +96,15 @@ internal sealed class WorkerRank(RankPlan plan, StepLedger ledger, GroupLoss los
         }
     }
 
+    /// <summary>Asks for figures; one question at a time. Does not end when the rank is lost.</summary>
+    public Task<Measured> MeasureAsync(WorkerCommand measure)
+    {
+        var answer = New<Measured>();
+        _measured = answer;
+        Post(measure);
+        return answer.Task;
+    }
+
     /// <summary>Reports the loss of this rank.</summary>
     /// <param name="what">Follows "rank 1 (cpu:1, process 4711) …".</param>
     /// <param name="consequence">See <see cref="GroupLoss.Report"/>.</param>
@@ -130,6 +140,13 @@ internal sealed class WorkerRank(RankPlan plan, StepLedger ledger, GroupLoss los
                 var result = WireMapping.ToRecord(message.Result);
                 Volatile.Write(ref _peakResidentBytes, message.Result.PeakResidentBytes);
                 ledger.Answer(Rank, result);
+                break;
+            case WorkerEvent.EventOneofCase.Measured:
+                if (_measured?.TrySetResult(message.Measured) != true)
+                {
+                    throw new WireException("It sent figures that were not asked for.");
+                }
+
                 break;
             case WorkerEvent.EventOneofCase.Failed:
                 _failed = true;

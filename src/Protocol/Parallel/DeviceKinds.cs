@@ -24,5 +24,5 @@ public static class DeviceKinds
         Of(deviceName) == Cpu ? DType.F32 : modelDType;
 
     /// <summary>Name of the collective backend that joins devices of this one's kind.</summary>
-    public static string CollectiveBackend(string deviceName) => Of(deviceName) == Cpu ? "shared-memory" : "nccl";
+    public static string CollectiveBackend(string deviceName) => Of(deviceName) == Cpu ? "shared-memory" : "peer-memory";
 }

@@ -12,23 +12,18 @@ namespace TensorParallel.Protocol.Parallel;
 /// </summary>
 public static class WorkspaceBuffers
 {
+    /// <summary>
+    /// I32 [1, N]: all small integers of a step, which travel to the device together. With the embedding 2 T (given tokens and slots),
+    /// with blocks 2 T + S + 1 + S · blocks of the longest context (positions and sequences of the rows, first rows of the sequences,
+    /// block tables), with the output head 3 S (rows whose logits are wanted, their slots, the positions of their tokens).
+    /// </summary>
+    public const string StepInputs = "step_inputs";
+
     /// <summary>I32 [1, T].</summary>
     public const string TokenIds = "token_ids";
 
-    /// <summary>I32 [1, T].</summary>
-    public const string Positions = "positions";
-
-    /// <summary>I32 [1, T].</summary>
-    public const string RowSequences = "row_sequences";
-
-    /// <summary>I32 [1, S + 1].</summary>
-    public const string QueryStarts = "query_starts";
-
-    /// <summary>I32 [S, blocks of the longest context].</summary>
-    public const string BlockTables = "block_tables";
-
-    /// <summary>I32 [1, S]: rows whose logits are wanted.</summary>
-    public const string SampleRows = "sample_rows";
+    /// <summary>I32 [1, S]: by slot, the last token drawn on the rank of the head; where the embedding is on another.</summary>
+    public const string LastTokens = "last_tokens";
 
     /// <summary>F32 [longest context, rotary dimensions]: cosines, then sines.</summary>
     public const string RopeCosSin = "rope_cos_sin";
@@ -79,20 +74,26 @@ public static class WorkspaceBuffers
         var slices = rank.Tensors.ToDictionary(slice => slice.Name);
         var (tokens, hidden) = (limits.MaxStepTokens, spec.HiddenSize);
         var buffers = new List<WorkspaceBuffer>();
-        if (rank.HasEmbedding)
-        {
-            buffers.Add(new(TokenIds, 1, tokens, DType.I32));
-        }
-
         if (rank.HasEmbedding || rank.HasOutputHead || rank.Layers.Length > 0)
         {
+            buffers.Add(new(StepInputs, 1, Integers(rank, limits), DType.I32));
             buffers.Add(new(Residual, tokens, hidden, activation));
             buffers.Add(new(Normed, tokens, hidden, activation));
         }
 
+        if (rank.HasEmbedding)
+        {
+            buffers.Add(new(TokenIds, 1, tokens, DType.I32));
+            if (!rank.HasOutputHead)
+            {
+                buffers.Add(new(LastTokens, 1, limits.MaxSequences, DType.I32));
+            }
+        }
+
         if (rank.Layers.Length > 0)
         {
-            buffers.AddRange(StepInputs(spec, limits));
+            var rotaryDim = spec.Blocks.Max(block => block.Attention.Rope.RotaryDim);
+            buffers.Add(new(RopeCosSin, limits.MaxContextTokens, rotaryDim, DType.F32));
             buffers.AddRange(BlockBuffers(spec, rank, slices, tokens, activation));
         }
 
@@ -129,15 +130,14 @@ public static class WorkspaceBuffers
         return head.Dim == 0 ? (head.Ranges.Sum(range => range.Length), true) : (spec.VocabularySize, false);
     }
 
-    private static IEnumerable<WorkspaceBuffer> StepInputs(ModelSpec spec, StepLimits limits)
+    // 16 sequences, 512 tokens, a context of 2,048 in blocks of 16: 1,024 + 1,024 + 17 + 2,048 + 48 = 4,161.
+    private static int Integers(RankPlan rank, StepLimits limits)
     {
+        var (tokens, sequences) = (limits.MaxStepTokens, limits.MaxSequences);
         var contextBlocks = ((limits.MaxContextTokens - 1) / limits.KvBlockTokens) + 1;
-        var rotaryDim = spec.Blocks.Max(block => block.Attention.Rope.RotaryDim);
-        yield return new(Positions, 1, limits.MaxStepTokens, DType.I32);
-        yield return new(RowSequences, 1, limits.MaxStepTokens, DType.I32);
-        yield return new(QueryStarts, 1, limits.MaxSequences + 1, DType.I32);
-        yield return new(BlockTables, limits.MaxSequences, contextBlocks, DType.I32);
-        yield return new(RopeCosSin, limits.MaxContextTokens, rotaryDim, DType.F32);
+        return checked((rank.HasEmbedding ? 2 * tokens : 0)
+            + (rank.Layers.Length > 0 ? (2 * tokens) + sequences + 1 + (sequences * contextBlocks) : 0)
+            + (rank.HasOutputHead ? 3 * sequences : 0));
     }
 
     private static IEnumerable<WorkspaceBuffer> BlockBuffers(
@@ -163,7 +163,6 @@ public static class WorkspaceBuffers
         ModelSpec spec, Dictionary<string, TensorSlice> slices, int sequences, DType activation)
     {
         var (rows, _) = Head(spec, slices);
-        yield return new(SampleRows, 1, sequences, DType.I32);
         yield return new(GatheredRows, sequences, spec.HiddenSize, activation);
         yield return new(Logits, sequences, rows, DType.F32);
         if (rows < spec.VocabularySize)

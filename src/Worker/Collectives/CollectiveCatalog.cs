@@ -1,4 +1,5 @@
 using TensorParallel.Worker.Collectives.Nccl;
+using TensorParallel.Worker.Collectives.PeerMemory;
 using TensorParallel.Worker.Collectives.SharedMemory;
 
 namespace TensorParallel.Worker.Collectives;
@@ -12,6 +13,7 @@ internal static class CollectiveCatalog
         {
             [SharedMemoryBackend.BackendName] = () => new SharedMemoryBackend(),
             [NcclBackend.BackendName] = () => new NcclBackend(),
+            [PeerMemoryBackend.BackendName] = () => new PeerMemoryBackend(),
         };
 
     /// <summary>A new instance of a backend; throws <see cref="CollectiveException"/> for an unknown name.</summary>

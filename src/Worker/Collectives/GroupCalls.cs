@@ -68,6 +68,24 @@ internal static class GroupCalls
         CheckBounds(whole, nameof(whole));
     }
 
+    /// <summary>Shapes of a sum that goes into a residual and its norm: all [T, H] of one dtype, the weight [1, H].</summary>
+    public static void CheckNorm(Tensor delta, Tensor residual, Tensor weight, Tensor normed)
+    {
+        foreach (var (tensor, rows, name) in ((Tensor, int, string)[])
+            [(residual, delta.Rows, nameof(residual)), (weight, 1, nameof(weight)), (normed, delta.Rows, nameof(normed))])
+        {
+            if (tensor.Rows != rows || tensor.Columns != delta.Columns || (name != nameof(weight) && tensor.DType != delta.DType))
+            {
+                throw new ArgumentException(
+                    $"{name} is [{tensor.Rows}, {tensor.Columns}] {tensor.DType} for a sum [{delta.Rows}, {delta.Columns}] "
+                    + $"{delta.DType}.",
+                    name);
+            }
+
+            CheckBounds(tensor, name);
+        }
+    }
+
     /// <summary>A rank of the group.</summary>
     public static void CheckPeer(int peer, int size, string name)
     {

@@ -25,6 +25,14 @@ internal interface ICollective : IDisposable
     void AllReduceSum(Tensor x);
 
     /// <summary>
+    /// residual += Σ over ranks of delta; then normed = norm of the new residual, as <see cref="AllReduceSum"/> and the device's
+    /// add-and-norm would one after the other: the sum is rounded to its dtype first. False where this group does not do it for such
+    /// tensors, the same on all ranks: nothing has happened then. After true, delta is undefined. delta, residual, normed: [T, H] of
+    /// the activation dtype; weight: [1, H] of any float dtype.
+    /// </summary>
+    bool TryAllReduceAddRmsNorm(Tensor delta, Tensor residual, Tensor weight, float epsilon, Tensor normed) => false;
+
+    /// <summary>
     /// Joins column parts: <c>whole[:, offset_r … offset_r + columns[r]) = part of rank r</c>, offset_r the sum before
     /// r. Parts may be uneven or empty. part: [T, columns[Rank]]; whole: [T, Σ columns]; any 4-byte or 2-byte dtype.
     /// </summary>
@@ -39,8 +47,19 @@ internal interface ICollective : IDisposable
     /// <summary>Receives into x from a peer; messages of one sender arrive in order.</summary>
     void Receive(Tensor x, int peer);
 
+    /// <summary>What calls took when the group was joined, by size and way; empty where nothing was measured.</summary>
+    IReadOnlyList<CollectiveTiming> Timings => [];
+
     /// <summary>Returns when every rank has called it.</summary>
     void Barrier();
+
+    /// <summary>
+    /// To be called when recorded work that holds calls of this group has been issued again: the calls were made without this object
+    /// knowing, and a wait on a peer inside them has the group's limit, too. Every rank replays the same work.
+    /// </summary>
+    void Replayed()
+    {
+    }
 
     /// <summary>
     /// Throws <see cref="CollectiveException"/> if a call that had returned has failed since: where calls only queue work, what was

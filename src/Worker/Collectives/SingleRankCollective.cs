@@ -27,13 +27,12 @@ internal sealed class SingleRankCollective(IDevice device) : ICollective
             return;
         }
 
-        // Copies by way of the host, so that it works for any device.
-        var element = part.DType.SizeInBytes();
-        var row = new byte[part.Columns * element];
         for (var r = 0; r < part.Rows; r++)
         {
-            device.CopyToHost(part.Buffer, part.OffsetBytes + ((long)r * part.RowStride * element), row);
-            device.CopyToDevice(row, whole.Buffer, whole.OffsetBytes + ((long)r * whole.RowStride * element));
+            var (source, target) = (part.RowsAt(r, 1), whole.RowsAt(r, 1));
+            device.Copy(
+                source.Buffer, source.OffsetBytes, target.Buffer, target.OffsetBytes,
+                (long)part.Columns * part.DType.SizeInBytes());
         }
     }
 

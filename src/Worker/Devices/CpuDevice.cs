@@ -61,6 +61,13 @@ internal sealed unsafe class CpuDevice(string name, int threads, long? memoryBud
     public void CopyToHost(DeviceBuffer source, long offset, Span<byte> target) =>
         new ReadOnlySpan<byte>(Range(source, offset, target.Length), target.Length).CopyTo(target);
 
+    public void Copy(DeviceBuffer source, long sourceOffset, DeviceBuffer target, long targetOffset, long bytes)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(bytes);
+        var from = Range(source, sourceOffset, bytes);
+        NativeMemory.Copy(from, Range(target, targetOffset, bytes), (nuint)bytes);
+    }
+
     public void Clear(DeviceBuffer target, long offset, long bytes)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(bytes);

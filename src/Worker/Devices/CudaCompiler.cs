@@ -79,6 +79,9 @@ internal static unsafe class CudaCompiler
     [
         $"--gpu-architecture={architecture}",
         "-std=c++17",
+
+        // The kernels are device code throughout; NVRTC 13 takes a lambda of theirs for host code unless told.
+        "--device-as-default-execution-space",
         .. kernel.Defines.Split(' ', StringSplitOptions.RemoveEmptyEntries).Select(d => "-D" + d),
     ];
 

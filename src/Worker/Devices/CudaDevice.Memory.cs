@@ -1,3 +1,4 @@
+using TensorParallel.Worker.Native;
 using static TensorParallel.Worker.Native.CudaDriver;
 
 namespace TensorParallel.Worker.Devices;
@@ -54,6 +55,7 @@ internal sealed unsafe partial class CudaDevice
     public void CopyToDevice(ReadOnlySpan<byte> source, DeviceBuffer target, long offset)
     {
         var address = Range(target, offset, source.Length);
+        RefuseWhileCapturing();
         MakeCurrent();
         _staging.ToDevice(source, address);
     }
@@ -61,17 +63,28 @@ internal sealed unsafe partial class CudaDevice
     public void CopyToHost(DeviceBuffer source, long offset, Span<byte> target)
     {
         var address = Range(source, offset, target.Length);
+        RefuseWhileCapturing();
         MakeCurrent();
         _staging.ToHost(address, target);
     }
 
-    /// <summary>Copies on the device, in order with everything else; the ranges may not overlap.</summary>
+    public IPendingCopy CopyToHostLater(DeviceBuffer source, long offset, int bytes)
+    {
+        var address = Range(source, offset, bytes);
+        RefuseWhileCapturing();
+        MakeCurrent();
+        return _readback.Begin(address, bytes);
+    }
+
     public void Copy(DeviceBuffer source, long sourceOffset, DeviceBuffer target, long targetOffset, long bytes)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(bytes);
         var (from, to) = (Range(source, sourceOffset, bytes), Range(target, targetOffset, bytes));
         MakeCurrent();
-        Check(cuMemcpyDtoDAsync(to, from, (nuint)bytes, Stream));
+        if (bytes > 0)
+        {
+            Check(cuMemcpyDtoDAsync(to, from, (nuint)bytes, Stream));
+        }
     }
 
     public void Clear(DeviceBuffer target, long offset, long bytes)
@@ -101,6 +114,15 @@ internal sealed unsafe partial class CudaDevice
         {
             _buffers.Remove(buffer);
             _currentBytes[(int)buffer.Purpose] -= buffer.Bytes;
+        }
+    }
+
+    // The driver would refuse as well, but in words that tell nobody which copy it was.
+    private void RefuseWhileCapturing()
+    {
+        if (IsCapturing)
+        {
+            throw new NativeException($"A copy between the host and {Name} cannot be part of a graph.");
         }
     }
 

@@ -12,9 +12,13 @@ internal sealed unsafe partial class CudaDevice : IDevice
     /// <summary>Set to 0, kernels start only when the one before has ended.</summary>
     internal const string EarlyLaunchVariable = "TP_CUDA_EARLY_LAUNCH";
 
+    /// <summary>Set to 0, no work is recorded as graphs.</summary>
+    internal const string GraphsVariable = "TP_CUDA_GRAPHS";
+
     private readonly int _handle;
     private readonly nint _context;
     private readonly CudaStaging _staging;
+    private readonly CudaReadback _readback;
     private readonly bool _poison;
     private bool _disposed;
 
@@ -60,6 +64,7 @@ internal sealed unsafe partial class CudaDevice : IDevice
         Check(cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING));
         Stream = stream;
         _staging = new CudaStaging(stream);
+        _readback = new CudaReadback(this);
         Modules = new CudaModuleCache(this);
     }
 
@@ -80,6 +85,14 @@ internal sealed unsafe partial class CudaDevice : IDevice
     /// <summary>Whether a kernel may begin before its predecessor has ended (kernels wait inside, see common.cuh).</summary>
     public bool EarlyLaunch { get; }
 
+    /// <summary>Whether <see cref="RepeatWork"/> records graphs: the environment's word, or a test's.</summary>
+    public bool RecordsGraphs { get; set; } = Environment.GetEnvironmentVariable(GraphsVariable) != "0";
+
+    /// <summary>
+    /// Whether what is issued is being recorded instead of run: nothing may be allocated, waited for or copied to or from the host.
+    /// </summary>
+    public bool IsCapturing { get; internal set; }
+
     /// <summary>The stream; collectives and captures use it too.</summary>
     public nint Stream { get; }
 
@@ -92,6 +105,9 @@ internal sealed unsafe partial class CudaDevice : IDevice
         ObjectDisposedException.ThrowIf(_disposed, this);
         Check(cuCtxSetCurrent(_context));
     }
+
+    /// <summary>The same where nobody could be told of a failure; false then.</summary>
+    internal bool TryMakeCurrent() => !_disposed && cuCtxSetCurrent(_context) == CUDA_SUCCESS;
 
     public void Synchronize()
     {
@@ -106,7 +122,24 @@ internal sealed unsafe partial class CudaDevice : IDevice
         where TArguments : unmanaged
     {
         MakeCurrent();
-        var attribute = new CUlaunchAttribute { id = CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION, value = 1 };
+        var attributes = stackalloc CUlaunchAttribute[2];
+        var count = 0u;
+        if (EarlyLaunch)
+        {
+            attributes[count++] = new() { id = CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION, value = 1 };
+        }
+
+        if (grid.ClusterX > 1)
+        {
+            attributes[count++] = new()
+            {
+                id = CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION,
+                clusterX = (uint)grid.ClusterX,
+                clusterY = 1,
+                clusterZ = 1,
+            };
+        }
+
         var config = new CUlaunchConfig
         {
             gridDimX = (uint)grid.X,
@@ -117,8 +150,8 @@ internal sealed unsafe partial class CudaDevice : IDevice
             blockDimZ = 1,
             sharedMemBytes = (uint)grid.SharedBytes,
             hStream = Stream,
-            attrs = &attribute,
-            numAttrs = EarlyLaunch ? 1u : 0u,
+            attrs = attributes,
+            numAttrs = count,
         };
         fixed (TArguments* pointer = &arguments)
         {
@@ -132,6 +165,8 @@ internal sealed unsafe partial class CudaDevice : IDevice
         }
     }
 
+    public IRepeatedWork RepeatWork() => RecordsGraphs ? new CudaGraphs(this) : new ImmediateWork();
+
     public void Dispose()
     {
         if (_disposed)
@@ -143,6 +178,7 @@ internal sealed unsafe partial class CudaDevice : IDevice
         DisposeBuffers();
         Modules.Dispose();
         _staging.Dispose();
+        _readback.Dispose();
         Check(cuStreamDestroy(Stream));
         _disposed = true;
         Check(cuCtxSetCurrent(0));

@@ -23,6 +23,7 @@ internal sealed unsafe class CudaGraph : IDisposable
         device.MakeCurrent();
         Check(cuStreamBeginCapture(device.Stream, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL));
         nint graph = 0;
+        device.IsCapturing = true;
         try
         {
             issue();
@@ -37,6 +38,10 @@ internal sealed unsafe class CudaGraph : IDisposable
             }
 
             throw;
+        }
+        finally
+        {
+            device.IsCapturing = false;
         }
 
         Check(cuStreamEndCapture(device.Stream, &graph));

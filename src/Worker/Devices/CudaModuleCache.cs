@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using static TensorParallel.Worker.Native.CudaDriver;
 
 namespace TensorParallel.Worker.Devices;
@@ -9,21 +10,39 @@ namespace TensorParallel.Worker.Devices;
 internal sealed unsafe class CudaModuleCache(CudaDevice device) : IDisposable
 {
     /// <summary>
-    /// Percent of a multiprocessor's fast memory that every kernel asks to have as shared memory; unset: the driver chooses by kernel.
-    /// A multiprocessor must be empty to change its division, which kernels of unlike divisions pay with their overlap.
+    /// Percent of a multiprocessor's fast memory that every kernel asks to have as shared memory, −1: the driver's choice by kernel; unset:
+    /// see <see cref="Carveout"/>.
     /// </summary>
     internal const string SharedCarveoutVariable = "TP_CUDA_SHARED_CARVEOUT";
+
+    // Of an H200's 228 KB 164 KB. One decode step of the 8B shape, batch 1, in us by this percentage (driver's choice, 28, 50, 72, 100):
+    // whole 4,210 4,043 4,041 3,987 4,035; a rank of two 2,439 2,435 2,453 2,391 2,398; a rank of four 1,459 1,367 1,368 1,382 1,417.
+    private const int SmallStepsCarveout = 72;
 
     private static readonly int? s_carveout =
         Environment.GetEnvironmentVariable(SharedCarveoutVariable) is { Length: > 0 } text
             ? int.Parse(text, System.Globalization.CultureInfo.InvariantCulture)
             : null;
 
+    private readonly HashSet<nint> _sharing = [];
     private readonly Dictionary<CudaKernel, CudaFunction> _functions = [];
     private readonly Dictionary<string, nint> _modules = [];
 
+    /// <summary>Modules loaded, compiled ones included.</summary>
+    public int Loaded { get; private set; }
+
+    /// <summary>Time that finding, compiling and loading modules took.</summary>
+    public TimeSpan LoadTime { get; private set; }
+
     /// <summary>Kernels compiled because the disk did not have them.</summary>
     public int Compiled { get; private set; }
+
+    /// <summary>
+    /// Percent of a multiprocessor's fast memory that kernels of small steps ask to have as shared memory; −1: the driver chooses by
+    /// kernel. A multiprocessor must be empty to change its division, so kernels of unlike divisions cannot overlap. Kernels that
+    /// fill shared memory for many rows (see <see cref="Get"/>) keep the driver's choice.
+    /// </summary>
+    public int Carveout { get; private set; } = s_carveout ?? SmallStepsCarveout;
 
     /// <summary>Why compiled kernels could not be kept, or null.</summary>
     public string? DiskProblem { get; private set; }
@@ -40,8 +59,22 @@ internal sealed unsafe class CudaModuleCache(CudaDevice device) : IDisposable
         }
     }
 
+    /// <summary>Sets the <see cref="Carveout"/>: for benchmarks.</summary>
+    public void SetCarveout(int percent)
+    {
+        device.MakeCurrent();
+        Carveout = percent;
+        foreach (var function in _sharing)
+        {
+            Prefer(function, percent);
+        }
+    }
+
     /// <summary>The kernel, ready to launch with up to <paramref name="sharedBytes"/> of dynamic shared memory.</summary>
-    public CudaFunction Get(CudaKernel kernel, int sharedBytes = 0)
+    /// <param name="kernel">The variant.</param>
+    /// <param name="sharedBytes">The same at each call for this kernel.</param>
+    /// <param name="ofSmallSteps">Whether <see cref="Carveout"/> is for it although it has dynamic shared memory.</param>
+    public CudaFunction Get(CudaKernel kernel, int sharedBytes = 0, bool ofSmallSteps = false)
     {
         if (_functions.TryGetValue(kernel, out var known))
         {
@@ -58,11 +91,10 @@ internal sealed unsafe class CudaModuleCache(CudaDevice device) : IDisposable
                 $"{sharedBytes:N0} bytes of shared memory for {kernel}");
         }
 
-        if (s_carveout is { } percent)
+        if (sharedBytes == 0 || ofSmallSteps || s_carveout is not null)
         {
-            Check(
-                cuFuncSetAttribute(function, CU_FUNC_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT, percent),
-                $"{SharedCarveoutVariable}={percent} for {kernel}");
+            _sharing.Add(function);
+            Prefer(function, Carveout);
         }
 
         return _functions[kernel] = new CudaFunction(function, kernel.ToString());
@@ -80,8 +112,13 @@ internal sealed unsafe class CudaModuleCache(CudaDevice device) : IDisposable
         _functions.Clear();
     }
 
+    private static void Prefer(nint function, int percent) => Check(
+        cuFuncSetAttribute(function, CU_FUNC_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT, percent),
+        $"{percent} percent of shared memory for a kernel");
+
     private nint Module(CudaKernel kernel)
     {
+        var started = Stopwatch.GetTimestamp();
         var architecture = CudaCompiler.Architecture(device.Capability);
         var fingerprint = CudaCompiler.Fingerprint(kernel, architecture);
         if (_modules.TryGetValue(fingerprint, out var known))
@@ -90,7 +127,10 @@ internal sealed unsafe class CudaModuleCache(CudaDevice device) : IDisposable
         }
 
         var path = Path.Combine(Folder, $"{Path.GetFileNameWithoutExtension(kernel.File)}-{fingerprint[..32]}.cubin");
-        return _modules[fingerprint] = TryLoadFile(path) ?? LoadCompiled(kernel, architecture, path);
+        var module = TryLoadFile(path) ?? LoadCompiled(kernel, architecture, path);
+        Loaded++;
+        LoadTime += Stopwatch.GetElapsedTime(started);
+        return _modules[fingerprint] = module;
     }
 
     private static nint? TryLoadFile(string path)

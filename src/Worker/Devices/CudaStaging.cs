@@ -17,6 +17,7 @@ internal sealed unsafe class CudaStaging : IDisposable
     private readonly bool[] _busy = new bool[Slots];
     private readonly Lock _lock = new();
     private readonly SemaphoreSlim _free = new(Slots);
+    private int _next;
 
     /// <summary>Pins the memory; the context must be current.</summary>
     public CudaStaging(nint stream)
@@ -93,15 +94,22 @@ internal sealed unsafe class CudaStaging : IDisposable
         _free.Dispose();
     }
 
-    // A slot is free for a thread once no thread fills it; its last copy may still run and is waited for here.
+    // A slot is free for a thread once no thread fills it; its last copy may still run and is waited for here. Slots are taken in
+    // turns, so that this is the copy that was begun longest ago: small copies run ahead of the device by seven.
     private int Take()
     {
         _free.Wait();
         int slot;
         lock (_lock)
         {
-            slot = Array.IndexOf(_busy, false);
+            slot = _next;
+            while (_busy[slot])
+            {
+                slot = (slot + 1) % Slots;
+            }
+
             _busy[slot] = true;
+            _next = (slot + 1) % Slots;
         }
 
         Check(cuEventSynchronize(_done[slot]));

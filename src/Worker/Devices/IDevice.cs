@@ -3,7 +3,7 @@ using TensorParallel.Protocol.Checkpoints;
 namespace TensorParallel.Worker.Devices;
 
 /// <summary>
-/// One compute device and its memory. Operations on it run in order; only <see cref="Synchronize"/> and the copy to the host
+/// One compute device and its memory. Operations on it run in order; only <see cref="Synchronize"/> and <see cref="CopyToHost"/>
 /// wait for them. Used by one thread, except <see cref="CopyToDevice"/>, which loader threads may call at once for
 /// disjoint targets. Disposing it disposes every buffer it still owns.
 /// </summary>
@@ -20,6 +20,22 @@ internal interface IDevice : IDisposable
 
     /// <summary>Waits for the work before it, then copies device bytes to the host.</summary>
     void CopyToHost(DeviceBuffer source, long offset, Span<byte> target);
+
+    /// <summary>
+    /// Queues a copy of at most 64 KB to the host behind the work before it and returns; 0 bytes only tell when that work is done.
+    /// </summary>
+    IPendingCopy CopyToHostLater(DeviceBuffer source, long offset, int bytes)
+    {
+        var target = new byte[bytes];
+        CopyToHost(source, offset, target);
+        return new FinishedCopy(target);
+    }
+
+    /// <summary>Copies on the device, in order with everything else; the ranges may not overlap.</summary>
+    void Copy(DeviceBuffer source, long sourceOffset, DeviceBuffer target, long targetOffset, long bytes);
+
+    /// <summary>A place for work that will come again; the caller disposes it before the device.</summary>
+    IRepeatedWork RepeatWork() => new ImmediateWork();
 
     /// <summary>Sets a range of bytes to zero.</summary>
     void Clear(DeviceBuffer target, long offset, long bytes);

@@ -37,41 +37,8 @@ internal sealed class HeadRunner : IDisposable
     /// <summary>I32 [1, MaxSequences]: the last token drawn for each slot.</summary>
     public Tensor LastTokens => _sampler.LastTokens;
 
-    /// <summary>
-    /// Notes the step's given tokens and draws a token for every sequence that asks for one, in the step's order.
-    /// </summary>
-    /// <param name="batch">The step.</param>
-    /// <param name="activations">Hidden rows after the last block.</param>
-    /// <param name="sink">
-    /// Where the logits of all sequences' last rows go; null: only those that are needed are computed.
-    /// </param>
-    public IReadOnlyList<SampledToken> Run(StepBatch batch, Activations activations, Action<StepLogits>? sink)
-    {
-        NoteTokens(batch);
-        var wanted = WantedRows(batch, sink is not null);
-        if (wanted.Count == 0)
-        {
-            return [];
-        }
-
-        _model.Normalize(activations);
-        int[] rows = [.. wanted.Select(w => w.Row)];
-        var gathered = _buffers[WorkspaceBuffers.GatheredRows].RowsAt(0, rows.Length);
-        _context.Ops.GatherRows(activations.Normed, _buffers.Upload(WorkspaceBuffers.SampleRows, rows), gathered);
-        var logits = _buffers[WorkspaceBuffers.Logits].RowsAt(0, rows.Length);
-        _head.Forward(gathered, logits);
-        sink?.Invoke(new StepLogits(batch.Step, [.. wanted.Select(w => w.Sequence.Slot)], Whole(logits)));
-
-        StepSequence[] sampled = [.. wanted.Where(w => w.Sequence.Sample).Select(w => w.Sequence)];
-        return _sampler.Sample(
-            logits.RowsAt(0, sampled.Length),
-            [.. sampled.Select(s => s.Slot)],
-            [.. sampled.Select(s => s.Position + s.Rows)]);
-    }
-
-    public void Dispose() => _sampler.Dispose();
-
-    private void NoteTokens(StepBatch batch)
+    /// <summary>Notes the sequences that a step starts and the tokens it gives.</summary>
+    public void Note(StepBatch batch)
     {
         foreach (var sequence in batch.Sequences)
         {
@@ -87,22 +54,70 @@ internal sealed class HeadRunner : IDisposable
         }
     }
 
-    // Last rows of sequences; those that want a token come first, so that the sampler's logits are one view.
-    private static List<(StepSequence Sequence, int Row)> WantedRows(StepBatch batch, bool all)
+    /// <summary>A noted step's shape with what the head does in it.</summary>
+    public StepShape Shape(StepShape shape, WantedRows wanted)
     {
-        var last = new List<(StepSequence Sequence, int Row)>();
-        var end = 0;
-        foreach (var sequence in batch.Sequences)
+        var isDrawn = wanted.Sampled > 0 && _sampler.CanDraw(wanted.SampledSlots);
+        return shape with
         {
-            end += sequence.Rows;
-            last.Add((sequence, end - 1));
-        }
-
-        return [.. last.Where(w => w.Sequence.Sample), .. last.Where(w => all && !w.Sequence.Sample)];
+            LogitRows = wanted.Count,
+            SampledRows = wanted.Sampled,
+            Draw = isDrawn ? _sampler.LayoutOf(wanted.SampledSlots) : null,
+        };
     }
 
-    private float[][] Whole(Tensor logits)
+    /// <summary>Logits of the wanted rows, on the device alone.</summary>
+    public void Issue(StepTensors step)
     {
+        var (shape, activations, head) = (step.Shape, step.Activations, step.Head!);
+        if (shape.LogitRows == 0)
+        {
+            return;
+        }
+
+        _model.Normalize(activations);
+        var rows = activations.Normed;
+        if (!shape.WantsEveryRow)
+        {
+            rows = _buffers[WorkspaceBuffers.GatheredRows].RowsAt(0, shape.LogitRows);
+            _context.Ops.GatherRows(activations.Normed, head.Rows, rows);
+        }
+
+        _head.Forward(rows, Logits(shape.LogitRows));
+    }
+
+    /// <summary>The tokens of these logits where the shape says that the device draws them, on the device alone.</summary>
+    public void Draw(StepTensors step)
+    {
+        if (step.Shape.Draw is { } layout)
+        {
+            _sampler.Draw(Logits(step.Shape.SampledRows), step.Head!.Slots, step.Head.Positions, layout);
+        }
+    }
+
+    /// <summary>
+    /// Ends the issue of a step: where the host must help it draws now. Gives what <see cref="IPendingStep"/> reads the tokens from.
+    /// </summary>
+    public (IPendingCopy Outcomes, PendingStep.TokenReader Tokens) Complete(StepShape shape, WantedRows wanted)
+    {
+        if (shape.Draw is null)
+        {
+            var sampled = _sampler.Sample(Logits(wanted.Sampled), wanted.SampledSlots, wanted.SampledPositions);
+            return (_context.Device.CopyToHostLater(LastTokens.Buffer, 0, 0), _ => sampled);
+        }
+
+        _sampler.Advance(wanted.SampledSlots, wanted.SampledPositions);
+        var outcomes = _sampler.Outcomes;
+        return (
+            _context.Device.CopyToHostLater(outcomes.Buffer, outcomes.OffsetBytes, wanted.Sampled * sizeof(int)),
+            copy => _sampler.Tokens(
+                MemoryMarshal.Cast<byte, int>(copy.Read()), wanted.SampledSlots, wanted.SampledPositions));
+    }
+
+    /// <summary>The logits of an issued step, whole; every rank that shares the head calls it, or none.</summary>
+    public StepLogits Read(StepBatch batch, WantedRows wanted)
+    {
+        var logits = Logits(wanted.Count);
         var whole = logits;
         if (_head.IsCut)
         {
@@ -118,6 +133,10 @@ internal sealed class HeadRunner : IDisposable
             _context.Device.CopyToHost(view.Buffer, view.OffsetBytes, MemoryMarshal.AsBytes(rows[i].AsSpan()));
         }
 
-        return rows;
+        return new StepLogits(batch.Step, [.. wanted.Slots], rows);
     }
+
+    public void Dispose() => _sampler.Dispose();
+
+    private Tensor Logits(int rows) => _buffers[WorkspaceBuffers.Logits].RowsAt(0, rows);
 }

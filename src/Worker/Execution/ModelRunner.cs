@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using System.Runtime.InteropServices;
 using TensorParallel.Protocol.Generation;
 using TensorParallel.Protocol.Parallel;
 using TensorParallel.Worker.Collectives;
@@ -10,25 +9,38 @@ namespace TensorParallel.Worker.Execution;
 
 /// <summary>
 /// Executes steps on one rank: rows in (token ids, or hidden rows of the rank before), this rank's blocks, rows out
-/// (to the next rank, or through the head to the sampler). Every rank runs the same steps in the same order. Used by
-/// one thread; owns nothing.
+/// (to the next rank, or through the head to the sampler). Every rank runs the same steps in the same order. Drawn tokens stay on
+/// the device, so that a step can be issued before the one ahead of it is done. Used by one thread; owns nothing.
 /// </summary>
 /// <param name="context">This rank and its peers.</param>
 /// <param name="model">This rank's modules.</param>
 /// <param name="buffers">Memory of a step.</param>
 /// <param name="slots">Sequences.</param>
+/// <param name="limits">The largest step.</param>
 /// <param name="head">Turns hidden rows into tokens; null on a rank without output head.</param>
 /// <param name="pipeline">Where this rank stands among the others.</param>
+/// <param name="decodeSteps">Where decode steps are recorded, if the device does so.</param>
 internal sealed class ModelRunner(
     RankContext context,
     DecoderModel model,
     StepBuffers buffers,
     SlotTable slots,
+    StepLimits limits,
     HeadRunner? head,
-    PipelinePosition pipeline)
+    PipelinePosition pipeline,
+    IRepeatedWork decodeSteps)
 {
-    // Of the rank that looks up tokens: what "continue" rows go on with.
-    private readonly int[] _lastTokens = new int[slots.Count];
+    private readonly StepInputs? _inputs = pipeline.IsIdle
+        ? null
+        : new StepInputs(context.Device, buffers, slots, limits.KvBlockTokens);
+
+    // By slot, what "continue" rows go on with; null on a rank that neither draws tokens nor looks them up.
+    private readonly Tensor? _lastTokens = head?.LastTokens ?? buffers.Find(WorkspaceBuffers.LastTokens);
+    private readonly StepClock _clock = new();
+
+    // In a device map ranks without head do not know how tokens are drawn. They must record and replay in the same steps as the head's,
+    // so there the draw is no part of it.
+    private readonly bool _recordsDraw = pipeline.First == pipeline.Last;
 
     /// <summary>
     /// Sees the logits of every sequence's last row, whole, on ranks that have the head: for tests and comparisons.
@@ -36,28 +48,30 @@ internal sealed class ModelRunner(
     /// </summary>
     public Action<StepLogits>? LogitSink { get; set; }
 
+    /// <summary>Executes one step and waits for it: <see cref="Issue"/>, then its end.</summary>
+    public StepResult Step(StepBatch batch) => Issue(batch).Finish();
+
     /// <summary>
-    /// Executes one step. Throws <see cref="StepException"/> before anything is computed when the step contradicts
+    /// Gives one step to the device. Throws <see cref="StepException"/> before anything is computed when the step contradicts
     /// the limits or what the slots hold. Tokens are in the result of one rank: rank 0, or in a device map the rank
     /// of the head.
     /// </summary>
-    public StepResult Step(StepBatch batch)
+    public IPendingStep Issue(StepBatch batch)
     {
-        var start = Stopwatch.GetTimestamp();
-        var tokens = pipeline.IsIdle ? [] : ExecuteChecked(batch);
-        return new StepResult(
-            batch.Step, pipeline.Reports ? tokens : [], (long)Stopwatch.GetElapsedTime(start).TotalMicroseconds);
-    }
-
-    // What was computed after a collective that failed unseen is meaningless, and so is any error that came of it: the collective's
-    // own goes first.
-    private IReadOnlyList<SampledToken> ExecuteChecked(StepBatch batch)
-    {
+        var began = Stopwatch.GetTimestamp();
         try
         {
-            var tokens = Execute(batch);
-            context.Collective.ThrowIfFailed();
-            return tokens;
+            IPendingCopy outcomes = new FinishedCopy([]);
+            PendingStep.TokenReader tokens = NoTokens;
+            if (_inputs is not null)
+            {
+                (outcomes, tokens) = IssueChecked(batch, _inputs);
+            }
+
+            // A rank that does not report looks at its tokens all the same: where none could be drawn, all ranks must say so.
+            return new PendingStep(
+                batch.Step, began, _clock, context.Collective, outcomes,
+                copy => tokens(copy) is var drawn && pipeline.Reports ? drawn : []);
         }
         catch (Exception e) when (e is not CollectiveException)
         {
@@ -66,21 +80,62 @@ internal sealed class ModelRunner(
         }
     }
 
-    private IReadOnlyList<SampledToken> Execute(StepBatch batch)
+    private (IPendingCopy Outcomes, PendingStep.TokenReader Tokens) IssueChecked(StepBatch batch, StepInputs inputs)
     {
         slots.Begin(batch);
-        var activations = buffers.Prepare(batch, slots);
+        head?.Note(batch);
+        var wanted = head is null ? null : new WantedRows(batch, all: LogitSink is not null);
+        var isDecode = StepShape.IsDecode(batch) && LogitSink is null;
+        var step = inputs.Upload(batch, ShapeOf(batch, wanted, isDecode), wanted);
+        var key = _recordsDraw ? step.Shape : step.Shape with { Draw = null };
+        if (!isDecode)
+        {
+            Compute(step);
+        }
+        else if (decodeSteps.Run(key, () => Compute(step)))
+        {
+            context.Collective.Replayed();
+        }
+
+        if (!_recordsDraw)
+        {
+            head?.Draw(step);
+        }
+
+        var result = Complete(batch, step.Shape, wanted);
+        slots.End(batch);
+        return result;
+    }
+
+    private StepShape ShapeOf(StepBatch batch, WantedRows? wanted, bool isDecode)
+    {
+        var shape = StepShape.Of(batch);
+        shape = wanted is null ? shape : head!.Shape(shape, wanted);
+        if (!isDecode || !decodeSteps.PrefersFewKeys)
+        {
+            return shape;
+        }
+
+        shape = shape.RoundedUp(limits);
+        return wanted is null ? shape : shape with { LogitRows = shape.Rows, SampledRows = shape.Rows };
+    }
+
+    // On the device alone: what a recording holds.
+    private void Compute(StepTensors step)
+    {
+        var activations = step.Activations;
         if (pipeline.Previous is { } previous)
         {
             context.Collective.Receive(activations.Hidden, previous);
         }
         else
         {
-            model.Embed(TokenIds(batch, activations.Hidden.Rows), activations);
+            var (given, rowSlots, ids) = step.Tokens ?? throw NotHere("token embedding");
+            context.Ops.TokenIds(given, rowSlots, _lastTokens ?? throw NotHere("token embedding"), ids);
+            model.Embed(ids, activations);
         }
 
         model.RunBlocks(activations);
-        IReadOnlyList<SampledToken> tokens = [];
         if (pipeline.Next is { } next)
         {
             model.CompleteHidden(activations);
@@ -88,60 +143,50 @@ internal sealed class ModelRunner(
         }
         else
         {
-            tokens = (head ?? throw new InvalidOperationException($"Rank {context.Rank} has no output head."))
-                .Run(batch, activations, LogitSink);
-        }
-
-        KeepTokens(batch, tokens);
-        slots.End(batch);
-        return tokens;
-    }
-
-    private Tensor TokenIds(StepBatch batch, int rows)
-    {
-        var ids = new int[rows];
-        var row = 0;
-        foreach (var sequence in batch.Sequences)
-        {
-            if (sequence.Tokens.Count == 0)
+            (head ?? throw NotHere("output head")).Issue(step);
+            if (_recordsDraw)
             {
-                ids[row++] = _lastTokens[sequence.Slot];
-            }
-
-            foreach (var token in sequence.Tokens)
-            {
-                ids[row++] = token;
+                head.Draw(step);
             }
         }
-
-        return buffers.Upload(WorkspaceBuffers.TokenIds, ids);
     }
 
-    // The rank that looks up tokens gets them before the step ends, from the rank that drew them: the next step may
-    // begin before anyone outside has read this one's result.
-    private void KeepTokens(StepBatch batch, IReadOnlyList<SampledToken> tokens)
+    private (IPendingCopy Outcomes, PendingStep.TokenReader Tokens) Complete(
+        StepBatch batch, StepShape shape, WantedRows? wanted)
     {
-        foreach (var token in tokens)
+        IPendingCopy? outcomes = null;
+        PendingStep.TokenReader tokens = NoTokens;
+        if (head is not null && wanted is not null && wanted.Count > 0)
         {
-            _lastTokens[token.Slot] = token.TokenId;
+            LogitSink?.Invoke(head.Read(batch, wanted));
+            (outcomes, tokens) = head.Complete(shape, wanted);
         }
 
+        PassTokens(batch);
+        var any = buffers[WorkspaceBuffers.StepInputs];
+        return (outcomes ?? context.Device.CopyToHostLater(any.Buffer, any.OffsetBytes, 0), tokens);
+    }
+
+    // In a device map the tokens go from the rank that drew them to the one that looks them up, from device to device: the next step
+    // begins there, whether or not anyone outside has read this one's result.
+    private void PassTokens(StepBatch batch)
+    {
         if (pipeline.First == pipeline.Last || !batch.Sequences.Any(s => s.Sample))
         {
             return;
         }
 
-        if (context.Rank == pipeline.Last && head is not null)
+        if (context.Rank == pipeline.Last)
         {
-            context.Collective.Send(head.LastTokens, pipeline.First);
+            context.Collective.Send(_lastTokens ?? throw NotHere("output head"), pipeline.First);
         }
         else if (context.Rank == pipeline.First)
         {
-            // The ids of this step are no longer needed: their buffer has room for one token a slot.
-            var received = buffers[WorkspaceBuffers.TokenIds].ColumnsAt(0, _lastTokens.Length);
-            context.Collective.Receive(received, pipeline.Last);
-            context.Device.CopyToHost(
-                received.Buffer, received.OffsetBytes, MemoryMarshal.AsBytes(_lastTokens.AsSpan()));
+            context.Collective.Receive(_lastTokens ?? throw NotHere("token embedding"), pipeline.Last);
         }
     }
+
+    private static IReadOnlyList<SampledToken> NoTokens(IPendingCopy outcomes) => [];
+
+    private InvalidOperationException NotHere(string part) => new($"Rank {context.Rank} has no {part}.");
 }

@@ -6,6 +6,7 @@ using TensorParallel.Worker.Devices;
 using TensorParallel.Worker.KvCache;
 using TensorParallel.Worker.Loading;
 using TensorParallel.Worker.Modules;
+using TensorParallel.Worker.Ops;
 using TensorParallel.Worker.Quantization;
 
 namespace TensorParallel.Worker.Execution;
@@ -18,8 +19,13 @@ internal sealed class WorkerModel : IDisposable
 {
     private readonly List<IDisposable> _owned;
 
-    private WorkerModel(ModelRunner runner, LoadReport report, List<IDisposable> owned)
+    /// <summary>Fills the targets, from wherever weights come.</summary>
+    private delegate LoadReport LoadWeights(IReadOnlyList<WeightTarget> targets, Action<LoadProgress>? progress);
+
+    private WorkerModel(
+        ModelRunner runner, LoadReport report, IReadOnlyList<WeightTarget> weights, List<IDisposable> owned)
     {
+        Weights = weights;
         Runner = runner;
         LoadReport = report;
         _owned = owned;
@@ -28,6 +34,9 @@ internal sealed class WorkerModel : IDisposable
     /// <summary>Executes steps.</summary>
     public ModelRunner Runner { get; }
 
+    /// <summary>What this rank holds of each tensor, and where it lies.</summary>
+    public IReadOnlyList<WeightTarget> Weights { get; }
+
     /// <summary>What loading took.</summary>
     public LoadReport LoadReport { get; }
 
@@ -35,21 +44,24 @@ internal sealed class WorkerModel : IDisposable
     /// Allocates what the plan says for this rank, loads its weights and wires its modules. Makes no collective call.
     /// On failure nothing stays allocated.
     /// </summary>
-    /// <param name="folder">Model folder.</param>
+    /// <param name="folder">Model folder; for random weights it may be a bare <c>config.json</c>.</param>
     /// <param name="plan">The plan, made for this folder.</param>
     /// <param name="context">This rank's device, operations and peers.</param>
     /// <param name="progress">See <see cref="WeightLoader.Load"/>.</param>
+    /// <param name="randomWeights">Makes the weights instead of reading them; null: they are read.</param>
     /// <exception cref="CheckpointException">
     /// The folder cannot be read, or does not hold what the plan needs.
     /// </exception>
     /// <exception cref="PlanException">The plan does not fit the model or this group of ranks.</exception>
     public static WorkerModel Load(
-        string folder, ExecutionPlan plan, RankContext context, Action<LoadProgress>? progress = null)
+        string folder,
+        ExecutionPlan plan,
+        RankContext context,
+        Action<LoadProgress>? progress = null,
+        IMeasuringOps? randomWeights = null)
     {
         CheckPlan(plan, context);
-        var checkpoint = Checkpoint.Open(folder);
-        var spec = ArchitectureCatalog.Describe(checkpoint.Config);
-        var tensors = ModelSpecTensors.Locate(spec, checkpoint);
+        var (spec, load) = randomWeights is null ? FromCheckpoint(folder, context) : FromConfig(folder, context, randomWeights);
         var slices = new PlanSlices(spec, plan, context.Rank);
         var owned = new List<IDisposable>();
         try
@@ -64,11 +76,13 @@ internal sealed class WorkerModel : IDisposable
             var format = WeightFormatCatalog.Get(DenseFormat.FormatName);
             var built = ModuleBuilder.Build(spec, slices, context, format, memory);
             var model = Own(built.Model);
-            var report = new WeightLoader(tensors, context.Device, context.Rank).Load(built.Targets, progress);
+            var report = load(built.Targets, progress);
             var head = model.Head is { } cut ? Own(new HeadRunner(context, model, cut, buffers, plan.Limits)) : null;
             var slots = new SlotTable(plan.Limits, spec.VocabularySize);
-            var runner = new ModelRunner(context, model, buffers, slots, head, PipelinePosition.Of(plan, context.Rank));
-            return new WorkerModel(runner, report, owned);
+            var pipeline = PipelinePosition.Of(plan, context.Rank);
+            var decodeSteps = Own(context.RecordsSteps ? context.Device.RepeatWork() : new ImmediateWork());
+            var runner = new ModelRunner(context, model, buffers, slots, plan.Limits, head, pipeline, decodeSteps);
+            return new WorkerModel(runner, report, built.Targets, owned);
         }
         catch
         {
@@ -84,10 +98,27 @@ internal sealed class WorkerModel : IDisposable
         }
     }
 
+    /// <summary>Gives one step to the device; see <see cref="ModelRunner.Issue"/>.</summary>
+    public IPendingStep Issue(StepBatch batch) => Runner.Issue(batch);
+
     /// <summary>Executes one step; see <see cref="ModelRunner.Step"/>.</summary>
     public StepResult Step(StepBatch batch) => Runner.Step(batch);
 
     public void Dispose() => Free(_owned);
+
+    private static (ModelSpec Spec, LoadWeights Load) FromCheckpoint(string folder, RankContext context)
+    {
+        var checkpoint = Checkpoint.Open(folder);
+        var spec = ArchitectureCatalog.Describe(checkpoint.Config);
+        return (spec, new WeightLoader(ModelSpecTensors.Locate(spec, checkpoint), context.Device, context.Rank).Load);
+    }
+
+    private static (ModelSpec Spec, LoadWeights Load) FromConfig(string path, RankContext context, IMeasuringOps ops)
+    {
+        var config = ModelConfig.Load(Directory.Exists(path) ? Path.Combine(path, Checkpoint.ConfigFileName) : path);
+        var deviation = config.PositiveDoubleOr("initializer_range", RandomWeights.DefaultDeviation);
+        return (ArchitectureCatalog.Describe(config), new RandomWeights(ops, context.Device, (float)deviation).Load);
+    }
 
     private static KvCacheShape CacheShape(ModelSpec spec, PlanSlices slices)
     {

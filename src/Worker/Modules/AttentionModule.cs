@@ -3,7 +3,7 @@ using TensorParallel.Worker.KvCache;
 
 namespace TensorParallel.Worker.Modules;
 
-/// <summary>Causal attention over this rank's heads, whose output projection joins the ranks.</summary>
+/// <summary>Causal attention over this rank's heads, whose output projection joins the ranks or leaves it to the reader.</summary>
 /// <param name="context">Operations and peers.</param>
 /// <param name="shape">Layer, heads and constants.</param>
 /// <param name="qkv">Projection to [q | k | v].</param>
@@ -18,6 +18,9 @@ internal sealed class AttentionModule(
     Tensor cosSin,
     IKvCache cache)
 {
+    /// <summary>What is left in Delta.</summary>
+    public PendingDelta Leaves => output.Leaves;
+
     /// <summary>Attention of the rows of x [T, HiddenSize] into Delta.</summary>
     public void Forward(Tensor x, BlockActivations a)
     {
@@ -28,10 +31,9 @@ internal sealed class AttentionModule(
         if (heads.QueryHeads > 0)
         {
             var view = cache.Layer(shape.Layer);
-            context.Ops.RopeAndWriteKv(fused, heads, cosSin, a.Rows, view);
-            context.Ops.Attention(fused, heads, shape.Options, a.Rows, view, attended);
+            context.Ops.RotateAndAttend(fused, heads, cosSin, shape.Options, a.Rows, view, attended);
         }
 
-        output.Forward(attended, a.Delta, a.GatherPart);
+        output.ForwardOpen(attended, a.Delta, a.GatherPart);
     }
 }

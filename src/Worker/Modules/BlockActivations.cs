@@ -8,7 +8,8 @@ namespace TensorParallel.Worker.Modules;
 /// widest block: a narrower one uses the first.
 /// </summary>
 /// <param name="Rows">Where the rows belong.</param>
-/// <param name="Delta">[T, HiddenSize]: output of attention or MLP, not yet added to the residual stream.</param>
+/// <param name="Delta">[T, HiddenSize]: output of attention or MLP, not yet added to the residual stream, nor
+/// always summed over the ranks (<see cref="PendingDelta"/>).</param>
 /// <param name="Qkv">[T, fused columns]: q, k and v of this rank's heads.</param>
 /// <param name="AttentionOutput">[T, query heads · HeadDim].</param>
 /// <param name="GateUp">[T, 2 · local intermediate size]: gate, then up.</param>

@@ -20,6 +20,8 @@ internal sealed class DecoderModel(
     OutputHead? head,
     IReadOnlyList<IDisposable> owned) : IDisposable
 {
+    private readonly ResidualStream _stream = new(context);
+
     /// <summary>Whether this rank looks up tokens.</summary>
     public bool HasEmbedding => embedding is not null;
 
@@ -33,9 +35,11 @@ internal sealed class DecoderModel(
     /// <summary>Runs this rank's blocks on Hidden; what the last one adds is left in Delta.</summary>
     public void RunBlocks(Activations a)
     {
-        for (var i = 0; i < blocks.Count; i++)
+        var pending = PendingDelta.None;
+        foreach (var block in blocks)
         {
-            blocks[i].Forward(a.Hidden, a.Normed, Inner(a), hasDelta: i > 0);
+            block.Forward(a.Hidden, a.Normed, Inner(a), pending);
+            pending = block.Leaves;
         }
     }
 
@@ -44,7 +48,7 @@ internal sealed class DecoderModel(
     {
         if (blocks.Count > 0)
         {
-            context.Ops.Add(a.Hidden, Inner(a).Delta);
+            _stream.Complete(a.Hidden, Inner(a).Delta, blocks[^1].Leaves);
         }
     }
 
@@ -54,7 +58,7 @@ internal sealed class DecoderModel(
         var norm = finalNorm ?? throw NotHere("final norm");
         if (blocks.Count > 0)
         {
-            context.Ops.AddRmsNorm(a.Hidden, Inner(a).Delta, norm.Weight, norm.Epsilon, a.Normed);
+            _stream.Normalize(a.Hidden, Inner(a).Delta, blocks[^1].Leaves, norm, a.Normed);
         }
         else
         {

@@ -12,6 +12,9 @@ internal sealed class FusedProjection(IReadOnlyList<ParallelLinear> linears)
     /// <summary>Columns of the output.</summary>
     public int OutputColumns => linears.Sum(l => l.OutputColumns);
 
+    /// <summary>The one product that computes all columns on this rank alone, or null.</summary>
+    public ParallelLinear? LocalProduct => linears is [{ IsLocal: true } only] ? only : null;
+
     /// <summary>output = the layers' outputs, side by side. x: [T, columns]; output: [T, OutputColumns].</summary>
     public void Forward(Tensor x, Tensor output, Tensor? gatherPart)
     {

@@ -18,6 +18,7 @@ internal sealed class ModuleBuilder
     private readonly WeightAllocator _weights;
     private readonly LinearBuilder _linears;
     private readonly ModuleMemory _memory;
+    private readonly ResidualStream _stream;
 
     private ModuleBuilder(
         ModelSpec spec, PlanSlices slices, RankContext context, IWeightFormat format, ModuleMemory memory)
@@ -25,6 +26,7 @@ internal sealed class ModuleBuilder
         _memory = memory;
         _spec = spec;
         _context = context;
+        _stream = new ResidualStream(context);
         _slices = slices;
         _weights = new WeightAllocator(context.Device, slices.Plan.DType, format);
         _linears = new LinearBuilder(context, _slices, _weights);
@@ -84,7 +86,7 @@ internal sealed class ModuleBuilder
             _linears.BuildFused(block.Mlp.Gate, block.Mlp.Up),
             _linears.Build(block.Mlp.Down),
             block.Mlp.Activation);
-        return new DecoderBlock(_context, inputNorm, attention, postAttentionNorm, mlp);
+        return new DecoderBlock(_stream, inputNorm, attention, postAttentionNorm, mlp);
     }
 
     private AttentionModule Attention(int layer, BlockSpec block)

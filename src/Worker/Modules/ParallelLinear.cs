@@ -1,3 +1,4 @@
+using TensorParallel.Protocol.Architectures;
 using TensorParallel.Protocol.Checkpoints;
 using TensorParallel.Protocol.Parallel;
 using TensorParallel.Worker.Devices;
@@ -30,11 +31,22 @@ internal sealed class ParallelLinear(
     /// <summary>Columns of the output, after the join.</summary>
     public int OutputColumns => join == CollectiveKind.AllGather ? gatherColumns.Sum() : weight.OutFeatures;
 
+    /// <summary>What a product of <see cref="ForwardOpen"/> leaves to be done before its output may be read.</summary>
+    public PendingDelta Leaves => join == CollectiveKind.AllReduce ? PendingDelta.PartialSum : PendingDelta.Whole;
+
+    /// <summary>As <see cref="Forward"/>, but what is to be summed over the ranks is not yet: the reader does it.</summary>
+    public void ForwardOpen(Tensor x, Tensor output, Tensor? gatherPart) => Run(x, output, gatherPart, sums: false);
+
+    /// <summary>Whether <see cref="ForwardGated"/> can be used: the outputs need no other rank.</summary>
+    public bool IsLocal => join == CollectiveKind.None;
+
     /// <summary>output = joined x Wᵀ + b. x: [T, full or local columns]; output: [T, OutputColumns].</summary>
     /// <param name="x">Input.</param>
     /// <param name="output">Output; may be columns of a wider tensor.</param>
     /// <param name="gatherPart">Room for weight.OutFeatures columns; not read where nothing is gathered.</param>
-    public void Forward(Tensor x, Tensor output, Tensor? gatherPart)
+    public void Forward(Tensor x, Tensor output, Tensor? gatherPart) => Run(x, output, gatherPart, sums: true);
+
+    private void Run(Tensor x, Tensor output, Tensor? gatherPart, bool sums)
     {
         var input = inputColumns is { } columns ? x.ColumnsAt(columns.Start, columns.Length) : x;
         switch (join)
@@ -44,7 +56,11 @@ internal sealed class ParallelLinear(
                 break;
             case CollectiveKind.AllReduce:
                 Multiply(input, output);
-                context.Collective.AllReduceSum(output);
+                if (sums)
+                {
+                    context.Collective.AllReduceSum(output);
+                }
+
                 break;
             case CollectiveKind.AllGather:
                 var part = (gatherPart ?? throw new ArgumentNullException(nameof(gatherPart)))
@@ -55,6 +71,16 @@ internal sealed class ParallelLinear(
             default:
                 throw new InvalidOperationException($"There is no join {join}.");
         }
+    }
+
+    /// <summary>
+    /// For local layers [gate | up]: output = act(gate) ⊙ up. fused: [T, OutputColumns], room for the product, undefined
+    /// afterwards; output: [T, OutputColumns / 2], not empty.
+    /// </summary>
+    public void ForwardGated(Tensor x, ActivationKind activation, Tensor fused, Tensor output)
+    {
+        var input = inputColumns is { } columns ? x.ColumnsAt(columns.Start, columns.Length) : x;
+        weight.ApplyGated(context.Ops, input, bias, activation, fused, output);
     }
 
     // A rank may hold nothing: 3 heads over 4 ranks. Its partial sum is zero.

@@ -14,5 +14,12 @@ namespace TensorParallel.Worker.Modules;
 /// <param name="Ops">Operations on that device.</param>
 /// <param name="SamplingOps">Sampling on that device.</param>
 /// <param name="Collective">The other ranks.</param>
+/// <param name="RecordsSteps">Whether the device may record steps; where operations are timed one by one, it may not.</param>
 internal sealed record RankContext(
-    int Rank, int Size, IDevice Device, IDeviceOps Ops, ISamplingOps SamplingOps, ICollective Collective);
+    int Rank,
+    int Size,
+    IDevice Device,
+    IDeviceOps Ops,
+    ISamplingOps SamplingOps,
+    ICollective Collective,
+    bool RecordsSteps = true);

@@ -19,6 +19,7 @@ internal static unsafe partial class CudaDriver
     internal const int CU_STREAM_CAPTURE_MODE_THREAD_LOCAL = 1;
     internal const int CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES = 8;
     internal const int CU_FUNC_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT = 9;
+    internal const int CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION = 4;
     internal const int CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION = 6;
     internal const uint CU_IPC_MEM_LAZY_ENABLE_PEER_ACCESS = 1;
 
@@ -47,6 +48,15 @@ internal static unsafe partial class CudaDriver
 
         [FieldOffset(8)]
         internal int value;
+
+        [FieldOffset(8)]
+        internal uint clusterX;
+
+        [FieldOffset(12)]
+        internal uint clusterY;
+
+        [FieldOffset(16)]
+        internal uint clusterZ;
     }
 
     /// <summary>CUipcMemHandle: 64 opaque bytes.</summary>

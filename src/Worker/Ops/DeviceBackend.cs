@@ -8,6 +8,9 @@ namespace TensorParallel.Worker.Ops;
 /// <param name="Sampling">Sampling on it.</param>
 internal sealed record DeviceBackend(IDevice Device, IDeviceOps Ops, ISamplingOps Sampling) : IDisposable
 {
+    /// <summary>Measuring on it; owns nothing.</summary>
+    public required IMeasuringOps Measuring { get; init; }
+
     public void Dispose()
     {
         (Sampling as IDisposable)?.Dispose();

@@ -26,10 +26,18 @@ internal static class DeviceBackendCatalog
             : throw new PlanException(
                 $"This worker cannot open the device {opening.Name}: it knows {string.Join(", ", Backends.Keys.Select(k => k + ":N"))}.");
 
+    private static ISamplingOps OpenCudaSampling(CudaDevice device) =>
+        Environment.GetEnvironmentVariable(CudaSamplingOps.ChoiceVariable) == "host"
+            ? new CudaHostSamplingOps(device)
+            : new CudaSamplingOps(device);
+
     private static DeviceBackend OpenCpu(DeviceOpening opening)
     {
         var device = new CpuDevice(opening.Name, opening.Threads, poison: opening.Poison);
-        return new DeviceBackend(device, new CpuOps(device), new CpuSamplingOps());
+        return new DeviceBackend(device, new CpuOps(device), new CpuSamplingOps())
+        {
+            Measuring = new CpuMeasuringOps(device),
+        };
     }
 
     private static DeviceBackend OpenCuda(DeviceOpening opening)
@@ -41,7 +49,10 @@ internal static class DeviceBackendCatalog
         var device = new CudaDevice(ordinal, opening.Poison);
         try
         {
-            return new DeviceBackend(device, new CudaOps(device), new CudaSamplingOps(device));
+            return new DeviceBackend(device, new CudaOps(device), OpenCudaSampling(device))
+            {
+                Measuring = new CudaMeasuringOps(device),
+            };
         }
         catch
         {

@@ -12,6 +12,10 @@ namespace TensorParallel.Worker.Ops;
 /// holds the token, minus the presence penalty if it was generated, minus the frequency penalty for each time;
 /// −infinity for a banned end-of-sequence id.
 /// </para>
+/// <para>
+/// Rows with slot −1 are there to fill up a step whose size is fixed: <see cref="Summarise"/> leaves their summaries
+/// undefined, <see cref="Choose"/> writes 0 without looking at them, <see cref="Commit"/> remembers nothing.
+/// </para>
 /// </summary>
 internal interface ISamplingOps
 {
@@ -21,13 +25,21 @@ internal interface ISamplingOps
     /// <summary>Outcome of <see cref="Choose"/>: every token is banned or has the logit −infinity.</summary>
     const int NothingLeft = -2;
 
-    /// <summary>Outcome of <see cref="Choose"/>: the summaries cannot tell which tokens the filters keep.</summary>
+    /// <summary>
+    /// Outcome of <see cref="Choose"/>: the summaries cannot tell which tokens the filters keep. Never where one rank has
+    /// the whole vocabulary and the layout says so.
+    /// </summary>
     const int Unproven = -3;
 
     /// <summary>
     /// Bit of a count that says: the token is in the prompt. The bits below count how often it was generated.
     /// </summary>
     const int InPrompt = 1 << 30;
+
+    /// <summary>
+    /// Whether every operation but <see cref="Adjust"/> and <see cref="ChooseFromAll"/> leaves the host out, so that it can be recorded.
+    /// </summary>
+    bool IsRecordable => true;
 
     /// <summary>
     /// Adds tokens to a sequence's counts. Ids outside [firstToken, firstToken + counts.Columns) belong to other ranks.
@@ -70,8 +82,9 @@ internal interface ISamplingOps
     void PickLogits(Tensor logits, int firstToken, Tensor tokens, Tensor output);
 
     /// <summary>
-    /// Remembers the drawn tokens: <c>lastTokens[slot] = token</c>, and one more in the row's counts where it has any.
-    /// tokens: I32 [1, L], ids; lastTokens: I32 [1, MaxSequences].
+    /// Remembers the drawn tokens: <c>lastTokens[slot] = token</c>, and one more in the slot's counts where its settings
+    /// have penalties. A negative token (an outcome that is none) changes nothing. tokens: I32 [1, L]; lastTokens: I32
+    /// [1, MaxSequences].
     /// </summary>
     void Commit(Tensor tokens, int firstToken, SamplingRows rows, Tensor lastTokens);
 }

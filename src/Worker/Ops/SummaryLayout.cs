@@ -7,6 +7,7 @@ namespace TensorParallel.Worker.Ops;
 /// <code>
 /// 0        1 where a logit is NaN or +infinity, else 0
 /// 1        id of the largest logit/temperature + noise, −1: none         2, 3    its score, a double
+///          (of a row with filters: only where IsWhole, of the tokens that they keep, and with score 0)
 /// 4, 5     Σ exp((x − m) / temperature), a double; m the first candidate's value, x after penalties
 /// 6        largest raw logit                                              7, 8    Σ exp(raw − largest), a double
 /// 9 …      values of the best candidates, then their ids                  Candidates each
@@ -17,7 +18,11 @@ namespace TensorParallel.Worker.Ops;
 /// </summary>
 /// <param name="Candidates">C: candidates after penalties.</param>
 /// <param name="LogProbs">K: best raw logits.</param>
-internal readonly record struct SummaryLayout(int Candidates, int LogProbs)
+/// <param name="IsWhole">
+/// Nobody shares the vocabulary. Then <see cref="ISamplingOps.Summarise"/> decides rows with filters itself, from all
+/// logits, and names no candidates for them.
+/// </param>
+internal readonly record struct SummaryLayout(int Candidates, int LogProbs, bool IsWhole = false)
 {
     internal const int NotFinite = 0;
     internal const int DrawnId = 1;

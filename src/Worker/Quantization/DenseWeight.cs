@@ -1,3 +1,4 @@
+using TensorParallel.Protocol.Architectures;
 using TensorParallel.Worker.Devices;
 using TensorParallel.Worker.Ops;
 
@@ -13,6 +14,10 @@ internal sealed class DenseWeight(Tensor matrix, bool ownsBuffer) : ILinearWeigh
     public int OutFeatures => matrix.Rows;
 
     public void Apply(IDeviceOps ops, Tensor x, Tensor? bias, Tensor output) => ops.MatMul(x, matrix, bias, output);
+
+    public void ApplyGated(
+        IDeviceOps ops, Tensor x, Tensor? bias, ActivationKind activation, Tensor fused, Tensor output) =>
+        ops.MatMulGated(x, matrix, bias, activation, fused, output);
 
     public void Dispose()
     {

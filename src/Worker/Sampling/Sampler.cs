@@ -1,3 +1,4 @@
+using System.Numerics;
 using System.Runtime.InteropServices;
 using TensorParallel.Protocol.Checkpoints;
 using TensorParallel.Protocol.Generation;
@@ -12,8 +13,8 @@ namespace TensorParallel.Worker.Sampling;
 /// Draws tokens from logits whose vocabulary is cut over the ranks of a group. Every rank calls the same methods with
 /// the same slots, positions and settings, and its own logits; every rank gets the same tokens, at any number of ranks.
 /// <para>
-/// A step costs one gather of a few words a row. Only where top-k, top-p or min-p need more tokens than the ranks' best
-/// candidates, that row's logits are gathered (<see cref="GatheredRows"/> counts them). Used by one thread.
+/// A step costs one gather of a few words a row. Only where the vocabulary is shared and top-k, top-p or min-p need more
+/// tokens than the ranks' best candidates, that row's logits are gathered (<see cref="GatheredRows"/> counts them). Used by one thread.
 /// </para>
 /// </summary>
 internal sealed class Sampler : IDisposable
@@ -28,6 +29,7 @@ internal sealed class Sampler : IDisposable
     private readonly ICollective _collective;
     private readonly IReadOnlyList<IndexRange> _parts;
     private readonly int[] _partColumns;
+    private readonly int[] _summaryColumns;
     private readonly IndexRange _own;
     private readonly SlotHistory[] _slots;
     private readonly SamplerBuffers _buffers;
@@ -53,6 +55,7 @@ internal sealed class Sampler : IDisposable
         _collective = collective;
         _parts = parts;
         _partColumns = [.. parts.Select(p => p.Length)];
+        _summaryColumns = new int[parts.Count];
         _own = parts[rank];
         _slots = new SlotHistory[limits.MaxSequences];
         for (var slot = 0; slot < _slots.Length; slot++)
@@ -65,6 +68,9 @@ internal sealed class Sampler : IDisposable
 
     /// <summary>I32 [1, MaxSequences]: the last token drawn for each slot.</summary>
     public Tensor LastTokens => _buffers.LastTokens;
+
+    /// <summary>I32 [1, MaxSequences]: where <see cref="Draw"/> leaves, row by row, what <see cref="Tokens"/> takes.</summary>
+    public Tensor Outcomes => _buffers.Tokens;
 
     /// <summary>Rows so far whose logits had to be gathered.</summary>
     public long GatheredRows { get; private set; }
@@ -81,7 +87,7 @@ internal sealed class Sampler : IDisposable
             _buffers.Settings.RowsAt(slot, 1).OffsetBytes);
         if (settings.HasPenalties)
         {
-            var counts = _buffers.Counts(slot);
+            var counts = _buffers.Counts.RowsAt(slot, 1);
             _device.Clear(counts.Buffer, counts.OffsetBytes, counts.Columns * sizeof(int));
         }
     }
@@ -97,15 +103,100 @@ internal sealed class Sampler : IDisposable
         history.Length += tokens.Length;
         if (history.Settings.HasPenalties)
         {
-            var counts = _buffers.Counts(slot);
+            var counts = _buffers.Counts.RowsAt(slot, 1);
             Count(counts, tokens[..prompt], generated: false);
             Count(counts, tokens[prompt..], generated: true);
         }
     }
 
     /// <summary>
-    /// Draws one token a row, appends it to its slot's history and writes it to <see cref="LastTokens"/>. Throws
-    /// <see cref="SamplingException"/>, before any history changes, where a row's logits allow no draw.
+    /// Whether these slots' tokens can be drawn without the host: then <see cref="Draw"/> does it, else <see cref="Sample"/>. The same
+    /// on every rank.
+    /// </summary>
+    public bool CanDraw(ReadOnlySpan<int> slots)
+    {
+        foreach (var slot in slots)
+        {
+            var settings = Begun(slot).Settings;
+            var mayBeUnproven = _collective.Size > 1 && settings.HasFilters && !settings.IsGreedy;
+            if (settings.LogProbs > 0 || mayBeUnproven)
+            {
+                return false;
+            }
+        }
+
+        return _ops.IsRecordable;
+    }
+
+    /// <summary>
+    /// Room for what the neediest of these slots' sequences must know; the same on every rank, and one of few: sizes are rounded up.
+    /// </summary>
+    public SummaryLayout LayoutOf(ReadOnlySpan<int> slots)
+    {
+        var layout = new SummaryLayout(1, 0, IsWhole: _collective.Size == 1);
+        foreach (var slot in slots)
+        {
+            // One candidate more than top-k shows that the k-th has no further ties.
+            var settings = Begun(slot).Settings;
+            var needed = settings.IsGreedy || !settings.HasFilters ? 1
+                : settings.TopK is >= UsualCandidates and < SamplerWorkspace.MaxCandidates
+                    ? (int)BitOperations.RoundUpToPowerOf2((uint)settings.TopK + 1)
+                : UsualCandidates;
+            layout = layout with
+            {
+                Candidates = Math.Max(layout.Candidates, needed),
+                LogProbs = Math.Max(layout.LogProbs, settings.LogProbs),
+            };
+        }
+
+        return layout with { Candidates = Math.Min(layout.Candidates, Math.Max(1, _partColumns.Max())) };
+    }
+
+    /// <summary>
+    /// Draws a token for each row, remembers it in <see cref="LastTokens"/> and leaves it in <see cref="Outcomes"/>: on the device
+    /// alone, so that it can be recorded. <see cref="Advance"/> goes with every time that it runs.
+    /// </summary>
+    /// <param name="localLogits">F32 [L, local vocabulary]; not changed.</param>
+    /// <param name="slots">I32 [1, L]: slots for which <see cref="CanDraw"/> is true, each at most once; −1: no sequence.</param>
+    /// <param name="positions">I32 [1, L]: position that each row's new token will stand at.</param>
+    /// <param name="layout">What <see cref="LayoutOf"/> says of the slots.</param>
+    public void Draw(Tensor localLogits, Tensor slots, Tensor positions, SummaryLayout layout)
+    {
+        var rows = new SamplingRows(slots.Columns, slots, positions, _buffers.Settings, _buffers.Counts);
+        var outcomes = _buffers.Tokens.ColumnsAt(0, rows.Count);
+        Choose(localLogits, rows, layout, outcomes);
+        _ops.Commit(outcomes, _own.Start, rows, LastTokens);
+    }
+
+    /// <summary>Notes that the slots' sequences have got the tokens of these positions.</summary>
+    public void Advance(ReadOnlySpan<int> slots, ReadOnlySpan<int> positions)
+    {
+        CheckPositions(slots, positions);
+        foreach (var slot in slots)
+        {
+            _slots[slot].Length++;
+        }
+    }
+
+    /// <summary>
+    /// The tokens in a copy of <see cref="Outcomes"/>. Throws <see cref="SamplingException"/> where a row's logits allowed no draw: its
+    /// sequence is of no use any more.
+    /// </summary>
+    public SampledToken[] Tokens(ReadOnlySpan<int> outcomes, ReadOnlySpan<int> slots, ReadOnlySpan<int> positions)
+    {
+        ThrowIfNotDrawn(outcomes[..slots.Length], slots, positions);
+        var tokens = new SampledToken[slots.Length];
+        for (var row = 0; row < tokens.Length; row++)
+        {
+            tokens[row] = new SampledToken(slots[row], outcomes[row], null, []);
+        }
+
+        return tokens;
+    }
+
+    /// <summary>
+    /// Draws one token a row, with the host's help where it is needed, appends it to its slot's history and writes it to <see
+    /// cref="LastTokens"/>. Throws <see cref="SamplingException"/>, before any history changes, where a row's logits allow no draw.
     /// </summary>
     /// <param name="localLogits">F32 [L, local vocabulary]; not changed.</param>
     /// <param name="slots">Slot of each row, each at most once.</param>
@@ -120,19 +211,10 @@ internal sealed class Sampler : IDisposable
             return [];
         }
 
-        var count = slots.Length;
         var rows = Upload(slots, positions);
         var layout = LayoutOf(slots);
-        var summary = _buffers.Summary(count, layout);
-        var summaries = _buffers.Summaries(count, layout);
-        _ops.Summarise(localLogits, _own.Start, rows, layout, summary);
-        if (_collective.Size > 1)
-        {
-            _collective.AllGatherColumns(summary, summaries, [.. Enumerable.Repeat(layout.Words, _collective.Size)]);
-        }
-
-        var outcomes = _buffers.Tokens.ColumnsAt(0, count);
-        _ops.Choose(summaries, _parts, rows, layout, outcomes);
+        var outcomes = _buffers.Tokens.ColumnsAt(0, rows.Count);
+        var summaries = Choose(localLogits, rows, layout, outcomes);
         var tokens = ReadInts(outcomes);
         if (tokens.AsSpan().Contains(ISamplingOps.Unproven))
         {
@@ -143,15 +225,27 @@ internal sealed class Sampler : IDisposable
         ThrowIfNotDrawn(tokens, slots, positions);
         var sampled = Report(localLogits, summaries, layout, slots, tokens);
         _ops.Commit(outcomes, _own.Start, rows, LastTokens);
-        foreach (var slot in slots)
-        {
-            _slots[slot].Length++;
-        }
-
+        Advance(slots, positions);
         return sampled;
     }
 
     public void Dispose() => _buffers.Dispose();
+
+    /// <summary>Describes the logits, tells all ranks, and chooses; returns the summaries of all ranks.</summary>
+    private Tensor Choose(Tensor localLogits, SamplingRows rows, SummaryLayout layout, Tensor outcomes)
+    {
+        var summary = _buffers.Summary(rows.Count, layout);
+        var summaries = _buffers.Summaries(rows.Count, layout);
+        _ops.Summarise(localLogits, _own.Start, rows, layout, summary);
+        if (_collective.Size > 1)
+        {
+            Array.Fill(_summaryColumns, layout.Words);
+            _collective.AllGatherColumns(summary, summaries, _summaryColumns);
+        }
+
+        _ops.Choose(summaries, _parts, rows, layout, outcomes);
+        return summaries;
+    }
 
     private void DrawFromAll(Tensor localLogits, SamplingRows rows, int[] outcomes)
     {
@@ -208,31 +302,7 @@ internal sealed class Sampler : IDisposable
         var rowPositions = _buffers.Positions.ColumnsAt(0, slots.Length);
         _device.CopyToDevice(MemoryMarshal.AsBytes(slots), rowSlots.Buffer, rowSlots.OffsetBytes);
         _device.CopyToDevice(MemoryMarshal.AsBytes(positions), rowPositions.Buffer, rowPositions.OffsetBytes);
-        var counts = new Tensor?[slots.Length];
-        for (var row = 0; row < slots.Length; row++)
-        {
-            counts[row] = _slots[slots[row]].Settings.HasPenalties ? _buffers.Counts(slots[row]) : null;
-        }
-
-        return new SamplingRows(slots.Length, rowSlots, rowPositions, _buffers.Settings, counts);
-    }
-
-    /// <summary>Room for what the neediest row of the step must know; the same on every rank.</summary>
-    private SummaryLayout LayoutOf(ReadOnlySpan<int> slots)
-    {
-        var layout = new SummaryLayout(1, 0);
-        foreach (var slot in slots)
-        {
-            // One candidate more than top-k shows that the k-th has no further ties.
-            var settings = _slots[slot].Settings;
-            var needed = settings.IsGreedy || !settings.HasFilters ? 1
-                : settings.TopK is > 0 and < SamplerWorkspace.MaxCandidates ? Math.Max(UsualCandidates, settings.TopK + 1)
-                : UsualCandidates;
-            layout =
-                new SummaryLayout(Math.Max(layout.Candidates, needed), Math.Max(layout.LogProbs, settings.LogProbs));
-        }
-
-        return layout with { Candidates = Math.Min(layout.Candidates, Math.Max(1, _partColumns.Max())) };
+        return new SamplingRows(slots.Length, rowSlots, rowPositions, _buffers.Settings, _buffers.Counts);
     }
 
     private int[] ReadInts(Tensor tensor)
@@ -270,6 +340,11 @@ internal sealed class Sampler : IDisposable
                 nameof(localLogits));
         }
 
+        CheckPositions(slots, positions);
+    }
+
+    private void CheckPositions(ReadOnlySpan<int> slots, ReadOnlySpan<int> positions)
+    {
         for (var row = 0; row < slots.Length; row++)
         {
             var length = Begun(slots[row]).Length;

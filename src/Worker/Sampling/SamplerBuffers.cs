@@ -65,8 +65,8 @@ internal sealed class SamplerBuffers : IDisposable
     /// <summary>F32 [1, vocabulary]; <see cref="OwnRow"/> where the vocabulary is not shared.</summary>
     public Tensor WholeRow => _tensors[_ranks == 1 ? SamplerWorkspace.OwnRow : SamplerWorkspace.WholeRow];
 
-    /// <summary>I32 [1, local vocabulary]: a slot's counts; undefined until they are cleared.</summary>
-    public Tensor Counts(int slot) => _tensors[SamplerWorkspace.Counts].RowsAt(slot, 1);
+    /// <summary>I32 [MaxSequences, local vocabulary]: each slot's counts; undefined until they are cleared.</summary>
+    public Tensor Counts => _tensors[SamplerWorkspace.Counts];
 
     /// <summary>I32 [rows, W]: this rank's summary.</summary>
     public Tensor Summary(int rows, SummaryLayout layout) =>

@@ -8,6 +8,7 @@ namespace TensorParallel.Worker.Session;
 /// </summary>
 internal sealed class ComputeThread : IDisposable
 {
+    private readonly Lock _gate = new();
     private readonly BlockingCollection<Action> _work = [];
     private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Thread _thread;
@@ -25,21 +26,30 @@ internal sealed class ComputeThread : IDisposable
     public Task Ended => _ended.Task;
 
     /// <summary>
-    /// Queues work; what comes after the first exception or <see cref="Complete"/> is dropped. One thread posts.
+    /// Queues work; what comes after the first exception or <see cref="Complete"/> is dropped. Any thread.
     /// </summary>
     public void Post(Action work)
     {
-        if (!_ended.Task.IsCompleted && !_work.IsAddingCompleted)
+        lock (_gate)
         {
-            _work.Add(work);
+            if (!_ended.Task.IsCompleted && !_work.IsAddingCompleted)
+            {
+                _work.Add(work);
+            }
         }
     }
 
     /// <summary>No more work comes.</summary>
-    public void Complete() => _work.CompleteAdding();
+    public void Complete()
+    {
+        lock (_gate)
+        {
+            _work.CompleteAdding();
+        }
+    }
 
     /// <summary>Ends the thread once its present work is done; does not wait for that.</summary>
-    public void Dispose() => _work.CompleteAdding();
+    public void Dispose() => Complete();
 
     private void Run()
     {

@@ -1,5 +1,7 @@
 using TensorParallel.Protocol.Generation;
 using TensorParallel.Worker.Devices;
+using TensorParallel.Worker.Execution;
+using TensorParallel.Worker.Measuring;
 
 namespace TensorParallel.Worker.Session;
 
@@ -12,9 +14,21 @@ internal interface IRankModel : IDisposable
     /// <summary>Weight bytes read from the checkpoint.</summary>
     long BytesRead { get; }
 
+    /// <summary>How the rank was set up, for the log: a line each.</summary>
+    IReadOnlyList<string> Notes => [];
+
     /// <summary>Device memory, one entry a purpose.</summary>
     IReadOnlyList<MemoryUse> MemoryUse();
 
-    /// <summary>Executes one step together with the other ranks; returns when its tokens are known.</summary>
-    StepResult Step(StepBatch batch);
+    /// <summary>What loading was spent on, in order.</summary>
+    IReadOnlyList<StartPart> StartParts => [];
+
+    /// <summary>Measures; no step runs meanwhile. What is a collective is measured on all ranks at once.</summary>
+    IReadOnlyList<Figure> Measure(MeasureRequest request) =>
+        throw new NotSupportedException($"This rank measures no {request.Kind}.");
+
+    /// <summary>
+    /// Begins one step together with the other ranks. It may be done at once, or later: then further steps can be begun meanwhile.
+    /// </summary>
+    IPendingStep Issue(StepBatch batch);
 }

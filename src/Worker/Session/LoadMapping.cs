@@ -25,6 +25,10 @@ internal static class LoadMapping
         }
 
         return new RankLoad(rank, message.ModelFolder, plan, message.Collective,
-            TimeSpan.FromMilliseconds(message.CollectiveTimeoutMs), message.Threads);
+            TimeSpan.FromMilliseconds(message.CollectiveTimeoutMs), message.Threads)
+        {
+            RandomWeights = message.RandomWeights,
+            TimeOperations = message.TimeOperations,
+        };
     }
 }

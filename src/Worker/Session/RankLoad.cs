@@ -4,10 +4,17 @@ namespace TensorParallel.Worker.Session;
 
 /// <summary>What the coordinator told a rank to load.</summary>
 /// <param name="Rank">This rank.</param>
-/// <param name="ModelFolder">Folder of the checkpoint.</param>
+/// <param name="ModelFolder">Folder of the checkpoint, or a <c>config.json</c>.</param>
 /// <param name="Plan">The plan of all ranks.</param>
 /// <param name="Collective">Name of the collective backend.</param>
 /// <param name="CollectiveTimeout">Longest wait on a peer.</param>
 /// <param name="Threads">Compute threads of this rank, at least 1.</param>
 internal sealed record RankLoad(
-    int Rank, string ModelFolder, ExecutionPlan Plan, string Collective, TimeSpan CollectiveTimeout, int Threads);
+    int Rank, string ModelFolder, ExecutionPlan Plan, string Collective, TimeSpan CollectiveTimeout, int Threads)
+{
+    /// <summary>Make the weights instead of reading them; the model folder may then be a bare <c>config.json</c>.</summary>
+    public bool RandomWeights { get; init; }
+
+    /// <summary>Time every operation.</summary>
+    public bool TimeOperations { get; init; }
+}

@@ -6,18 +6,40 @@ namespace TensorParallel.Worker.Session;
 
 /// <summary>A loaded model with all it stands on.</summary>
 /// <param name="model">The model.</param>
-/// <param name="device">Its device.</param>
+/// <param name="measures">Measures what it stands on.</param>
+/// <param name="startParts">What loading was spent on.</param>
 /// <param name="owned">Everything to dispose, last made first.</param>
-internal sealed class RankModel(WorkerModel model, IDevice device, Stack<IDisposable> owned) : IRankModel
+internal sealed class RankModel(
+    WorkerModel model, RankMeasures measures, IReadOnlyList<StartPart> startParts, Stack<IDisposable> owned) : IRankModel
 {
     /// <inheritdoc/>
     public long BytesRead => model.LoadReport.BytesRead;
 
     /// <inheritdoc/>
-    public IReadOnlyList<MemoryUse> MemoryUse() => device.MemoryUse();
+    public IReadOnlyList<string> Notes { get; init; } = [];
 
     /// <inheritdoc/>
-    public StepResult Step(StepBatch batch) => model.Step(batch);
+    public IReadOnlyList<StartPart> StartParts => startParts;
+
+    /// <inheritdoc/>
+    public IReadOnlyList<MemoryUse> MemoryUse() => measures.Device.MemoryUse();
+
+    /// <inheritdoc/>
+    public IReadOnlyList<Measuring.Figure> Measure(MeasureRequest request) => measures.Measure(request);
+
+    /// <inheritdoc/>
+    public IPendingStep Issue(StepBatch batch)
+    {
+        if (measures.Times is not { } times)
+        {
+            return model.Issue(batch);
+        }
+
+        times.BeginStep();
+        var result = model.Step(batch);
+        times.EndStep(batch.Sequences.Sum(sequence => sequence.Rows));
+        return new FinishedStep(result);
+    }
 
     /// <inheritdoc/>
     public void Dispose() => Free(owned);

@@ -1,6 +1,8 @@
+using System.Globalization;
 using TensorParallel.Worker.Collectives;
 using TensorParallel.Worker.Devices;
 using TensorParallel.Worker.Execution;
+using TensorParallel.Worker.Measuring;
 using TensorParallel.Worker.Modules;
 using TensorParallel.Worker.Ops;
 
@@ -14,16 +16,28 @@ internal sealed class RankModelLoader : IRankModelLoader
         RankLoad load, BootstrapExchange bootstrap, Action<long, long> progress, CancellationToken cancellationToken)
     {
         var owned = new Stack<IDisposable>();
+        var clock = new StartClock();
         try
         {
             var opening = new DeviceOpening(load.Plan.Ranks[load.Rank].Device, load.Threads);
             var backend = Own(DeviceBackendCatalog.Open(opening));
-            var (device, ops, sampling) = backend;
+            var device = backend.Device;
+            clock.End("device");
             var collective = Own(Join(load, bootstrap, device));
-            var context = new RankContext(load.Rank, load.Plan.WorldSize, device, ops, sampling, collective);
+            clock.End("collective");
+            var times = load.TimeOperations ? Own(new OperationTimes(backend.Measuring)) : null;
+            var context = Context(load, backend, collective, times);
             var model = Own(WorkerModel.Load(
-                load.ModelFolder, load.Plan, context, told => progress(told.BytesDone, told.BytesTotal)));
-            return new RankModel(model, device, owned);
+                load.ModelFolder,
+                load.Plan,
+                context,
+                told => progress(told.BytesDone, told.BytesTotal),
+                load.RandomWeights ? backend.Measuring : null));
+            clock.End("weights");
+            times?.Name(model.Weights);
+            var measures = new RankMeasures(
+                device, backend.Measuring, collective, backend.Ops.ActivationDType(load.Plan.DType), times);
+            return new RankModel(model, measures, clock.Parts, owned) { Notes = Notes(collective) };
         }
         catch
         {
@@ -38,6 +52,23 @@ internal sealed class RankModelLoader : IRankModelLoader
             return item;
         }
     }
+
+    private static IReadOnlyList<string> Notes(ICollective collective) =>
+    [
+        $"{collective.Size} ranks joined by {collective.Name}",
+        .. collective.Timings.Select(t => string.Create(
+            CultureInfo.InvariantCulture, $"{t.Operation} of {t.Bytes / 1024} KiB, {t.Path}: {t.Microseconds:F2} us")),
+    ];
+
+    private static RankContext Context(
+        RankLoad load, DeviceBackend backend, ICollective collective, OperationTimes? times) => new(
+            load.Rank,
+            load.Plan.WorldSize,
+            backend.Device,
+            times is null ? backend.Ops : new TimedOps(backend.Ops, times),
+            backend.Sampling,
+            times is null ? collective : new TimedCollective(collective, times),
+            RecordsSteps: times is null);
 
     private static ICollective Join(RankLoad load, BootstrapExchange bootstrap, IDevice device)
     {

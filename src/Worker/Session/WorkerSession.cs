@@ -3,6 +3,7 @@ using TensorParallel.Protocol.Generation;
 using TensorParallel.Protocol.Wire;
 using TensorParallel.Protocol.Wire.Workers;
 using TensorParallel.Worker.Collectives;
+using StepResult = TensorParallel.Protocol.Generation.StepResult;
 
 namespace TensorParallel.Worker.Session;
 
@@ -20,6 +21,7 @@ internal sealed partial class WorkerSession(
     private BootstrapExchange? _bootstrap;
     private StepLimits? _limits;
     private IRankModel? _model; // compute thread only
+    private StepAnswers? _answers; // compute thread only
 
     /// <summary>Runs until the session ends; call once. Whatever ends it is logged and, where possible, sent.</summary>
     public async Task<SessionEnd> RunAsync()
@@ -86,8 +88,12 @@ internal sealed partial class WorkerSession(
                         command.Step, _limits ?? throw new WireException("A step came before the load command."));
                     compute.Post(() => Step(batch));
                     break;
+                case WorkerCommand.CommandOneofCase.Measure:
+                    var request = command.Measure.ToRequest();
+                    compute.Post(() => Measure(request));
+                    break;
                 case WorkerCommand.CommandOneofCase.Stop:
-                    compute.Post(() => _model?.Dispose());
+                    compute.Post(Stop);
                     compute.Complete();
                     break;
                 default:
@@ -125,16 +131,22 @@ internal sealed partial class WorkerSession(
         var load = message.ToRankLoad(identity.Rank);
         _limits = load.Plan.Limits;
         _bootstrap = new BootstrapExchange(_post, _lost);
-        compute.Post(() => Load(load));
+        compute.Post(() => Load(load, compute));
     }
 
-    private void Load(RankLoad load)
+    private void Load(RankLoad load, ComputeThread compute)
     {
         var started = TimeProvider.System.GetTimestamp();
         var progress = new LoadProgressReporter(_post, TimeProvider.System);
         _model = loader.Load(load, _bootstrap!, progress.Report, _lost);
+        _answers = new StepAnswers(compute, Answer);
         var elapsed = TimeProvider.System.GetElapsedTime(started);
         Log.Loaded(logger, _model.BytesRead / 1e6, elapsed.TotalSeconds);
+        foreach (var note in _model.Notes)
+        {
+            Log.Note(logger, note);
+        }
+
         var loaded = new Loaded
         {
             BytesRead = _model.BytesRead,
@@ -147,13 +159,30 @@ internal sealed partial class WorkerSession(
                 new MemoryUse { Purpose = use.Purpose.ToString(), Current = use.Current, Peak = use.Peak });
         }
 
+        foreach (var part in _model.StartParts)
+        {
+            loaded.Parts.Add(
+                new Protocol.Wire.Workers.StartPart { Name = part.Name, Microseconds = (long)part.Duration.TotalMicroseconds });
+        }
+
         _post(new WorkerEvent { Loaded = loaded });
     }
 
-    private void Step(StepBatch batch)
-    {
-        var result = _model!.Step(batch);
+    private void Step(StepBatch batch) => _answers!.Add(_model!.Issue(batch));
+
+    private void Answer(StepResult result) =>
         _post(new WorkerEvent { Result = WireMapping.ToWire(result, ProcessCalls.PeakResidentBytes()) });
+
+    private void Stop()
+    {
+        _answers?.Close();
+        _model?.Dispose();
+    }
+
+    private void Measure(MeasureRequest request)
+    {
+        var model = _model ?? throw new WireException("A measure command came before the load command.");
+        _post(model.Measure(request).ToEvent());
     }
 
     // Our own exceptions are sentences already; others say too little without their kind ("Specified cast is not
@@ -167,6 +196,9 @@ internal sealed partial class WorkerSession(
     {
         [LoggerMessage(1, LogLevel.Debug, "loaded {Megabytes:F1} MB in {Seconds:F2} s")]
         public static partial void Loaded(ILogger logger, double megabytes, double seconds);
+
+        [LoggerMessage(4, LogLevel.Debug, "{Note}")]
+        public static partial void Note(ILogger logger, string note);
 
         [LoggerMessage(2, LogLevel.Error, "failed")]
         public static partial void Failed(ILogger logger, Exception exception);

@@ -20,13 +20,36 @@ internal static class DecodeStepBenchmark
         foreach (var ranks in (int[])[1, 2, 4])
         {
             using var step = new Step(bench, ranks, 640);
-            foreach (var batch in (int[])[1, 4, 16])
+            foreach (var batch in (int[])[1, 4, 16, 64])
             {
                 var time = step.Time(batch);
                 Console.WriteLine(
                     $"rank of {ranks}, batch {batch,2}: {time,8:F1} us {batch * 1e6 / time,8:F1} tok/s {step.WeightBytes / time / 1e3,6:F0} GB/s");
             }
         }
+    }
+
+    /// <summary>Batch 1 by the percentage of fast memory that kernels ask for as shared memory, whole and cut.</summary>
+    public static void RunCarveouts(GpuBench bench)
+    {
+        const int DriversChoice = -1;
+        int[] choices = [DriversChoice, 28, 44, 50, 58, 72, 86, 100];
+        var own = bench.Device.Modules.Carveout;
+        Console.WriteLine("decode step, batch 1, us by carve-out: " + string.Join(", ", choices.Select(c => c == DriversChoice ? "driver" : $"{c}")));
+        foreach (var ranks in (int[])[1, 2, 4])
+        {
+            using var step = new Step(bench, ranks, 640);
+            var line = $"rank of {ranks}:";
+            foreach (var choice in choices)
+            {
+                bench.Device.Modules.SetCarveout(choice);
+                line += $" {step.Time(1),8:F1}";
+            }
+
+            Console.WriteLine(line);
+        }
+
+        bench.Device.Modules.SetCarveout(own);
     }
 
     private sealed class Step : IDisposable
@@ -83,13 +106,10 @@ internal static class DecodeStepBenchmark
                 foreach (var layer in _layers)
                 {
                     ops.MatMul(normed, layer[0], null, fused);
-                    ops.RopeAndWriteKv(fused, _heads, _cosSin, paged.Rows, paged.Cache);
-                    ops.Attention(fused, _heads, options, paged.Rows, paged.Cache, attended);
+                    ops.RotateAndAttend(fused, _heads, _cosSin, options, paged.Rows, paged.Cache, attended);
                     ops.MatMul(attended, layer[1], null, delta);
                     ops.AddRmsNorm(residual, delta, _norm, 1e-5f, normed);
-                    ops.MatMul(normed, layer[2], null, gateUp);
-                    var (gate, up) = (gateUp.ColumnsAt(0, _intermediate), gateUp.ColumnsAt(_intermediate, _intermediate));
-                    ops.GatedActivation(gate, up, ActivationKind.Silu, gated);
+                    ops.MatMulGated(normed, layer[2], null, ActivationKind.Silu, gateUp, gated);
                     ops.MatMul(gated, layer[3], null, delta);
                     ops.AddRmsNorm(residual, delta, _norm, 1e-5f, normed);
                 }

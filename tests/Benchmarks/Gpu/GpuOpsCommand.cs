@@ -15,7 +15,11 @@ internal static class GpuOpsCommand
         ["decode"] = DecodeAttentionBenchmark.Run,
         ["rows"] = RowsBenchmark.Run,
         ["prefill"] = PrefillBenchmark.Run,
+        ["attention"] = PrefillBenchmark.RunAttention,
+        ["sampling"] = SamplingOpsBenchmark.Run,
         ["step"] = DecodeStepBenchmark.Run,
+        ["carveout"] = DecodeStepBenchmark.RunCarveouts,
+        ["runner"] = RunnerBenchmark.Run,
     };
 
     public static int Run(IReadOnlyList<string> sections)
@@ -39,7 +43,7 @@ internal static class GpuOpsCommand
             $"{device.Model}, {device.Multiprocessors} multiprocessors, NVRTC {Nvrtc.Version}, early launch " +
             $"{(device.EarlyLaunch ? "on" : "off")}, cuBLASLt {NativeLibraries.LoadedFrom(NativeLibraries.CublasLt) ?? "missing"}");
         var bench = new GpuBench(device, ops);
-        foreach (var section in sections.Count > 0 ? sections : [.. s_sections.Keys])
+        foreach (var section in sections.Count > 0 ? sections : [.. s_sections.Keys.Where(k => k != "attention")])
         {
             Console.WriteLine($"-- {section}");
             s_sections[section](bench);

@@ -1,6 +1,7 @@
 using TensorParallel.Protocol.Checkpoints;
 using TensorParallel.Worker.Devices;
 using TensorParallel.Worker.Ops;
+using TensorParallel.Worker.Ops.Cuda;
 
 namespace TensorParallel.Benchmarks.Gpu;
 
@@ -25,17 +26,37 @@ internal static class PrefillBenchmark
             }
         }
 
-        foreach (var tokens in (int[])[512, 2048, 8192])
-        {
-            var heads = new HeadLayout(0, 32, 0, 8, 4, 128);
-            using var step = new PagedStep(bench, heads, 1, 0, tokens);
-            var (fused, output) = (bench.Random(tokens, heads.FusedColumns), bench.Random(tokens, 4096));
-            var time = bench.Microseconds(
-                4, _ => bench.Ops.Attention(fused, heads, new AttentionOptions(0.088f), step.Rows, step.Cache, output));
+        RunAttention(bench);
+    }
 
-            // Two products over the lower triangle: 4 * T^2 / 2 * heads * size.
-            var flops = 2.0 * tokens * tokens * 32 * 128;
-            Console.WriteLine($"prefill attention T={tokens,-5} 32/8 heads {time,10:F1} us {flops / time / 1e6,6:F0} TFLOP/s");
+    /// <summary>Attention alone, by each kernel: whole prompts, chunks after an earlier context, other head sizes, several prompts.</summary>
+    public static void RunAttention(GpuBench bench)
+    {
+        var methods = Enum.GetValues<PrefillMethod>();
+        Console.WriteLine($"prefill attention: us and TFLOP/s by {string.Join(", ", methods)}");
+        foreach (var (queryHeads, kvHeads, size, sequences, past, tokens) in ((int, int, int, int, int, int)[])[
+            (32, 8, 128, 1, 0, 512), (32, 8, 128, 1, 0, 2048), (32, 8, 128, 1, 0, 8192), (32, 8, 128, 1, 7680, 512),
+            (32, 8, 128, 8, 0, 512), (8, 2, 128, 1, 0, 2048), (32, 8, 64, 1, 0, 2048), (32, 8, 96, 1, 0, 2048), (16, 8, 256, 1, 0, 2048)])
+        {
+            var heads = new HeadLayout(0, queryHeads, 0, kvHeads, queryHeads / kvHeads, size);
+            using var step = new PagedStep(bench, heads, sequences, past, tokens);
+            var rows = sequences * tokens;
+            var (fused, output) = (bench.Random(rows, heads.FusedColumns), bench.Random(rows, queryHeads * size));
+
+            // Two products of 2 operations over the tokens that each row sees.
+            var flops = 4.0 * sequences * tokens * (past + ((tokens + 1) / 2.0)) * queryHeads * size;
+            var line = $"{queryHeads,2}/{kvHeads} of {size,-3} {sequences} x {tokens,-5} after {past,-5}";
+            foreach (var method in methods)
+            {
+                bench.Ops.PrefillMethod = method;
+                var time = bench.Microseconds(
+                    4, _ => bench.Ops.Attention(
+                        fused, heads, new AttentionOptions(1 / MathF.Sqrt(size)), step.Rows, step.Cache, output));
+                line += $" |{time,9:F1} {flops / time / 1e6,4:F0}";
+            }
+
+            bench.Ops.PrefillMethod = null;
+            Console.WriteLine(line);
             fused.Buffer.Dispose();
             output.Buffer.Dispose();
         }

@@ -14,7 +14,8 @@ nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader 2>
 
 # One process a test class, all at once: an illegal access spoils its process's context, and only that.
 started=$SECONDS
-classes=(CudaModel NcclConformance CudaOpsBFloat16 CudaOpsFloat16 CudaOpsFloat32 CudaOpsUnaligned Gemv CudaDevice)
+classes=(CudaModel CudaSampling CudaRandomWeights CudaMeasuring GraphStepping NcclConformance NcclGraph PeerMemory CudaOpsBFloat16 CudaOpsFloat16
+    CudaOpsFloat32 CudaOpsUnaligned Gemv CudaDevice)
 pids=()
 for class in "${classes[@]}"; do
     timeout 170 "$run" Worker.Gpu.Tests --filter-class "*.$class*" >"$logs/test-$class.log" 2>&1 &
@@ -58,6 +59,9 @@ for dtype in float32 bfloat16; do
     fi
 done
 
+# What the host costs: the same steps issued, replayed and waited for, and replayed with one ahead.
+timeout 100 "$run" Benchmarks gpu-ops runner >"$logs/runner.log" 2>&1 || echo "gpu-ops runner: FAILED, see runner.log"
+
 echo "== failures"
 grep -h -E -A 4 "^failed " "$logs"/test-*.log | cut -c1-330 | head -n 60
 for error in "$logs"/generate-*.err; do grep -iE "error|fail|Rank|cannot" "$error" | head -n 3 | cut -c1-300; done
@@ -65,6 +69,8 @@ echo "== tests (exit code $tests, $tests_took s): log, total, failed, succeeded,
 for log in "$logs"/test-*.log; do
     echo "$(basename "$log" .log): $(sed -nE 's/^ *(total|failed|succeeded|skipped): *([0-9]+).*/\2/p' "$log" | tr '\n' ' ')"
 done
+echo "== steps"
+cat "$logs/runner.log"
 echo "== generate"
 wrong=0
 for dtype in float32 bfloat16; do

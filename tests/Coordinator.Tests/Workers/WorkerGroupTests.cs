@@ -48,6 +48,34 @@ public sealed class WorkerGroupTests
     }
 
     [Fact]
+    public async Task Ranks_measure_and_tell_their_parts_of_the_start()
+    {
+        await using var group = await StartAsync(FakePlans.Options(3));
+
+        var all = await group.MeasureAsync(MeasureKind.AllReduce, [64, 128]).WaitAsync(s_patience);
+        var one = await group.MeasureAsync(MeasureKind.ReadRate, [4], ranks: [1]).WaitAsync(s_patience);
+
+        Assert.Equal([10, 11, 12], all.Select(figures => figures[0].Microseconds));
+        Assert.All(all, figures => Assert.Equal([("AllReduce", 64L), ("AllReduce", 128)], figures.Select(figure => (figure.Name, figure.Bytes))));
+        Assert.Equal([new RankFigure("ReadRate", 11, 4, 0, 1, 0)], Assert.Single(one));
+        var part = Assert.Single(group.LoadSummary!.Ranks[2].Parts);
+        Assert.Equal(("fake", TimeSpan.FromMilliseconds(7)), (part.Name, part.Duration));
+        Assert.InRange(group.LoadSummary.Processes, TimeSpan.FromTicks(1), group.LoadSummary.Elapsed);
+    }
+
+    [Fact]
+    public async Task A_rank_that_fails_to_measure_is_lost()
+    {
+        await using var group = await StartAsync(FakePlans.Options(2, FakeBehaviour.MeasureThrow, 1));
+
+        var lost = await Assert.ThrowsAsync<WorkerLostException>(
+            () => group.MeasureAsync(MeasureKind.AllReduce, [64]).WaitAsync(s_patience));
+
+        Assert.Contains("Overflow in the fake measure.", lost.Message, StringComparison.Ordinal);
+        Assert.Equal(1, lost.Rank);
+    }
+
+    [Fact]
     public async Task Disposing_stops_the_workers_in_good_order_and_removes_the_socket()
     {
         var group = await StartAsync(FakePlans.Options(2));

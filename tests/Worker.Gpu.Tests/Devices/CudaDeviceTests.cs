@@ -96,4 +96,74 @@ public sealed class CudaDeviceTests : IDisposable
         _device.CopyToHost(target.Buffer, 0, MemoryMarshal.AsBytes(sums.AsSpan()));
         Assert.All(sums, s => Assert.Equal(11f, s));
     }
+
+    [Fact]
+    public void Late_copies_keep_what_was_there_when_they_were_asked_for()
+    {
+        using var buffer = _device.Allocate(CudaReadback.MostBytes, MemoryPurpose.Workspace);
+        var copies = new List<IPendingCopy>();
+        for (var round = 0; round < 30; round++)
+        {
+            var values = new byte[CudaReadback.MostBytes];
+            Array.Fill(values, (byte)round);
+            _device.CopyToDevice(values, buffer, 0);
+            copies.Add(_device.CopyToHostLater(buffer, 0, round % 2 == 0 ? values.Length : 5));
+        }
+
+        var end = _device.CopyToHostLater(buffer, 0, 0);
+        end.Wait();
+        Assert.True(end.IsDone);
+        Assert.True(end.Read().IsEmpty);
+        for (var round = 0; round < 30; round++)
+        {
+            var bytes = copies[round].Read();
+            Assert.Equal(round % 2 == 0 ? CudaReadback.MostBytes : 5, bytes.Length);
+            Assert.True(bytes.IndexOfAnyExcept((byte)round) < 0, $"copy {round} has other bytes");
+        }
+    }
+
+    [Fact]
+    public void Repeated_work_is_issued_once_then_replayed_and_copies_in_it_are_refused()
+    {
+        using var ops = new CudaOps(_device);
+        var target = ((IDevice)_device).AllocateTensor(DType.F32, 2, 8, MemoryPurpose.Workspace);
+        var source = ((IDevice)_device).AllocateTensor(DType.F32, 2, 8, MemoryPurpose.Workspace);
+        var ones = new float[16];
+        Array.Fill(ones, 1f);
+        _device.Clear(target.Buffer, 0, target.Buffer.Bytes);
+        _device.CopyToDevice(MemoryMarshal.AsBytes<float>(ones), source.Buffer, 0);
+        _device.RecordsGraphs = true;
+        using (var work = _device.RepeatWork())
+        {
+            var issued = 0;
+            for (var i = 0; i < 7; i++)
+            {
+                Assert.Equal(i > 0, work.Run(("add", 2), () =>
+                {
+                    issued++;
+                    ops.Add(target, source);
+                }));
+            }
+
+            Assert.Equal(2, issued);
+
+            // More keys than graphs are kept: the oldest go, the newest still work.
+            for (var i = 0; i < 300; i++)
+            {
+                work.Run(("many", i % 100), () => ops.Add(target, source));
+            }
+
+            var sums = new float[16];
+            _device.CopyToHost(target.Buffer, 0, MemoryMarshal.AsBytes(sums.AsSpan()));
+            Assert.All(sums, s => Assert.Equal(307f, s));
+            work.Run("copy", () => _device.CopyToHost(target.Buffer, 0, MemoryMarshal.AsBytes(sums.AsSpan())));
+            var error = Assert.Throws<Native.NativeException>(
+                () => work.Run("copy", () => _device.CopyToHost(target.Buffer, 0, MemoryMarshal.AsBytes(sums.AsSpan()))));
+            Assert.Contains("cannot be part of a graph", error.Message, StringComparison.Ordinal);
+            Assert.Contains("TP_CUDA_GRAPHS=0", error.Message, StringComparison.Ordinal);
+            Assert.False(_device.IsCapturing);
+        }
+
+        _device.Synchronize();
+    }
 }

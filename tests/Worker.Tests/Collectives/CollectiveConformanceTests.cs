@@ -59,7 +59,7 @@ public sealed class CollectiveConformanceTests
     public void An_unknown_backend_is_an_error_that_lists_the_known_ones()
     {
         var error = Assert.Throws<CollectiveException>(() => CollectiveCatalog.Create("pigeons"));
-        Assert.Equal("There is no collective backend \"pigeons\"; there are: shared-memory, nccl.", error.Message);
+        Assert.Equal("There is no collective backend \"pigeons\"; there are: shared-memory, nccl, peer-memory.", error.Message);
     }
 
     private static CollectiveCases Cases(string backend, int size) => new(

@@ -28,6 +28,10 @@ internal sealed unsafe class HostDevice(string name = "cpu:test") : IDevice
         new ReadOnlySpan<byte>((void*)(source.Address + (nint)offset), checked((int)(source.Bytes - offset)))
             [..target.Length].CopyTo(target);
 
+    public void Copy(DeviceBuffer source, long sourceOffset, DeviceBuffer target, long targetOffset, long bytes) =>
+        CopyToDevice(
+            new ReadOnlySpan<byte>((void*)(source.Address + (nint)sourceOffset), checked((int)bytes)), target, targetOffset);
+
     public void Clear(DeviceBuffer target, long offset, long bytes) =>
         new Span<byte>((void*)(target.Address + (nint)offset), checked((int)bytes)).Clear();
 

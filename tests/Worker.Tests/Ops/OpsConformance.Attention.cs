@@ -25,6 +25,30 @@ public abstract partial class OpsConformance
         Attend(new PagedCase(heads, cacheDType, 7, (20, 1), (3, 1), (0, 1), (64, 1)));
     }
 
+    [Theory]
+    [InlineData(DType.F32, 64)]
+    [InlineData(DType.BF16, 128)]
+    [InlineData(DType.F16, 80)]
+    public void Rows_that_only_fill_up_a_step_are_zeros(DType cacheDType, int headDim)
+    {
+        var heads = new HeadLayout(0, 8, 0, 2, 4, headDim);
+        Attend(new PagedCase(heads, cacheDType, 16, (20, 1), (-1, 1), (3, 1), (-1, 1)));
+        Attend(new PagedCase(heads, cacheDType, 16, (-1, 1), (700, 1), (-1, 1), (255, 1)));
+        Attend(new PagedCase(heads, cacheDType, 16, (-1, 1), (-1, 1)));
+        Attend(new PagedCase(heads, cacheDType, 16, (300, 1), (-1, 1)), new AttentionOptions(0.3f, 50));
+    }
+
+    [Fact]
+    public void A_recorded_step_serves_shorter_contexts()
+    {
+        var heads = new HeadLayout(0, 8, 0, 2, 4, 64);
+        foreach (var past in (int[])[0, 40, 255, 700])
+        {
+            Attend(new PagedCase(heads, DType.BF16, 16, (past, 1)), context: 1024);
+            Attend(new PagedCase(heads, DType.BF16, 16, (past, 1), (-1, 1), (9, 1)), context: 16_384);
+        }
+    }
+
     [Fact]
     public void Attention_matches_for_every_grouping_of_heads()
     {
@@ -78,14 +102,15 @@ public abstract partial class OpsConformance
         Attend(new PagedCase(heads, DType.F32, 16, (300, 1), (0, 20)), new AttentionOptions(1f), range: 30);
     }
 
-    private protected void Attend(PagedCase shape, AttentionOptions? given = null, double range = 1)
+    private protected void Attend(PagedCase shape, AttentionOptions? given = null, double range = 1, int context = 0)
     {
         shape = shape with { CacheDType = CacheDTypeFor(shape.CacheDType) };
         var options = given ?? new AttentionOptions(1 / MathF.Sqrt(shape.Heads.HeadDim));
         var step = Step(shape, range, filledBeyondPast: true);
         var fused = Input(Activation, shape.Tokens, shape.Heads.FusedColumns, range);
         var output = Output(shape.Tokens, shape.Heads.QueryHeads * shape.Heads.HeadDim);
-        Ops.Attention(fused.Tensor, shape.Heads, options, step.Rows, step.Cache, output.Tensor);
+        var stepRows = step.Rows with { MaxContext = Math.Max(context, shape.MaxContext) };
+        Ops.Attention(fused.Tensor, shape.Heads, options, stepRows, step.Cache, output.Tensor);
         Device.Synchronize();
         var expected = Expected(shape, options, step, fused.Values);
 
@@ -106,7 +131,7 @@ public abstract partial class OpsConformance
         var logical = Enumerable.Range(0, shape.Sequences.Length)
             .Select(s => Enumerable.Range(0, shape.Heads.KeyValueHeads)
                 .Select(h => (step.Logical(keys, s, h), step.Logical(values, s, h))).ToArray()).ToArray();
-        foreach (var ((sequence, position), row) in shape.Rows().Select((r, i) => (r, i)))
+        foreach (var ((sequence, position), row) in shape.Rows().Select((r, i) => (r, i)).Where(r => r.r.Position >= 0))
         {
             for (var head = 0; head < heads; head++)
             {

@@ -1,3 +1,4 @@
+using TensorParallel.Protocol.Architectures;
 using TensorParallel.Protocol.Checkpoints;
 using TensorParallel.TestKit.ReferenceOps;
 using TensorParallel.Worker.Devices;
@@ -89,6 +90,45 @@ public abstract partial class OpsConformance
         var output = Output(0, 5);
         Ops.MatMul(Input(Activation, 0, 8).Tensor, Input(DType.BF16, 5, 8).Tensor, null, output.Tensor);
         output.AssertUntouched("T = 0");
+    }
+
+    [Theory]
+    [InlineData(DType.F32)]
+    [InlineData(DType.BF16)]
+    [InlineData(DType.F16)]
+    public void MatMulGated_is_a_product_and_an_activation(DType dtype)
+    {
+        foreach (var kind in Enum.GetValues<ActivationKind>())
+        {
+            foreach (var (tokens, columns) in ((int, int)[])[(1, 1), (1, 61), (2, 40), (3, 17), (9, 75), (16, 24), (17, 33)])
+            {
+                MatMulGated(dtype, kind, tokens, columns, Random.Next(1, 120));
+                MatMulGated(dtype, kind, tokens, columns, 8 * Random.Next(1, 60));
+            }
+        }
+
+        AssertInputsUntouched();
+    }
+
+    private void MatMulGated(DType dtype, ActivationKind kind, int tokens, int columns, int inner)
+    {
+        var x = Input(Activation, tokens, inner, 2);
+        var weight = Input(dtype, 2 * columns, inner);
+        var bias = Random.Next(2) == 0 ? null : Input(DType.BF16, 1, 2 * columns, 2);
+        var (fused, output) = (Output(tokens, 2 * columns), Output(tokens, columns));
+        Ops.MatMulGated(x.Tensor, weight.Tensor, bias?.Tensor, kind, fused.Tensor, output.Tensor);
+        var (product, magnitude) = ReferenceMatMul.Run(x.Values, weight.Values, bias?.Values);
+        var expected = ReferenceRows.GatedActivation(
+            Columns(product, 0, columns), Columns(product, columns, columns), kind);
+
+        // Errors of gate and up, which may have been rounded, through a function of slope up to 1.13.
+        double Error(int t, int n) => (2e-6 * magnitude[t, n]) + Rounded(product[t, n]);
+        output.AssertClose(
+            expected,
+            (t, n) => (1.2 * Error(t, n) * (Math.Abs(product[t, columns + n]) + Error(t, columns + n)))
+                + ((Math.Abs(product[t, n]) + 1e-6) * Error(t, columns + n)) + (1e-6 * Math.Abs(expected[t, n]))
+                + Rounded(expected[t, n]) + 1e-7,
+            $"{kind} {dtype} T {tokens} I {columns} K {inner} bias {bias is not null}");
     }
 
     private void MatMul(DType dtype, int tokens, int rows, int columns)

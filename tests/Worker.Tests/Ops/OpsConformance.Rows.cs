@@ -143,6 +143,48 @@ public abstract partial class OpsConformance
         AssertInputsUntouched();
     }
 
+    [Fact]
+    public void TokenIds_are_given_or_the_slots_last_or_none()
+    {
+        var given = Integers([7, -1, -1, 0, -1, 300]);
+        var slots = Integers([2, 0, 4, 1, -1, -1]);
+        var last = Integers([90, 91, 92, 93, 94]);
+        var ids = Output(1, 6, DType.I32);
+        Ops.TokenIds(given.Tensor, slots.Tensor, last.Tensor, ids.Tensor);
+        var expected = new double[,] { { 7, 90, 94, 0, -1, 300 } };
+        ids.AssertClose(expected, (_, _) => double.Epsilon, "ids");
+
+        // Longer than any block of threads.
+        var many = Output(1, 1000, DType.I32);
+        var places = Enumerable.Range(0, 1000).Select(t => (t % 6) - 1).ToArray();
+        var tokens = Enumerable.Range(0, 1000).Select(t => t % 7 == 0 ? t : -1).ToArray();
+        Ops.TokenIds(Integers(tokens).Tensor, Integers(places).Tensor, last.Tensor, many.Tensor);
+        var wanted = new double[1, 1000];
+        for (var t = 0; t < 1000; t++)
+        {
+            wanted[0, t] = tokens[t] >= 0 ? tokens[t] : places[t] < 0 ? -1 : 90 + places[t];
+        }
+
+        many.AssertClose(wanted, (_, _) => double.Epsilon, "many ids");
+        AssertInputsUntouched();
+    }
+
+    [Fact]
+    public void Ids_outside_the_table_give_zeros()
+    {
+        var table = Input(Activation, 5, 40);
+        var output = Output(3, 40);
+        Ops.Embedding(table.Tensor, Integers([-1, 7, 12]).Tensor, 7, output.Tensor);
+        var expected = new double[3, 40];
+        for (var i = 0; i < 40; i++)
+        {
+            expected[1, i] = table.Values[0, i];
+        }
+
+        output.AssertClose(expected, (_, _) => double.Epsilon, "embedding");
+        AssertInputsUntouched();
+    }
+
     private static double[,] Columns(double[,] values, int start, int count)
     {
         var result = new double[values.GetLength(0), count];

@@ -8,7 +8,9 @@ namespace TensorParallel.Worker.Tests.Ops;
 /// <param name="Heads">Heads of the rank.</param>
 /// <param name="CacheDType">Dtype of keys and values.</param>
 /// <param name="BlockTokens">Tokens of a cache block.</param>
-/// <param name="Sequences">For each sequence: tokens already in the cache, and rows of this step.</param>
+/// <param name="Sequences">
+/// For each sequence: tokens already in the cache, and rows of this step; (−1, 1): a row that only fills up the step.
+/// </param>
 internal sealed record PagedCase(
     HeadLayout Heads, DType CacheDType, int BlockTokens, params (int Past, int Rows)[] Sequences)
 {

@@ -47,13 +47,13 @@ public sealed class SamplerBehaviourTests
     [Theory]
     [InlineData(1)]
     [InlineData(3)]
-    public void A_flat_distribution_is_decided_on_gathered_logits(int size)
+    public void A_flat_distribution_is_decided_on_all_logits(int size)
     {
         var random = new Random(7);
         var logits = Enumerable.Range(0, 3000).Select(_ => random.NextSingle()).ToArray();
         var sampling = new SamplingParameters { Temperature = 1, TopP = 0.5f, Seed = 3 };
         var (tokens, gathered) = Draw(size, logits, sampling, 200);
-        Assert.Equal(200, gathered);
+        Assert.Equal(size == 1 ? 0 : 200, gathered);
 
         // Half the probability is less than half the tokens: the better ones.
         var median = logits.OrderDescending().ElementAt(1500);
@@ -92,7 +92,7 @@ public sealed class SamplerBehaviourTests
         // 1 best, 400 tied for second, more than any rank's candidates: top-k 2 keeps them all.
         var logits = Enumerable.Range(0, 1000).Select(id => id == 500 ? 1.1f : id % 5 is 0 or 1 ? 1f : 0f).ToArray();
         var (tokens, gathered) = Draw(size, logits, new SamplingParameters { Temperature = 1, TopK = 2 }, 300);
-        Assert.Equal(300, gathered);
+        Assert.Equal(size == 1 ? 0 : 300, gathered);
         Assert.All(tokens, t => Assert.True(logits[t] >= 1));
         Assert.True(tokens.Distinct().Count() > 150);
     }

@@ -2,6 +2,8 @@ using TensorParallel.Protocol.Checkpoints;
 using TensorParallel.Protocol.Generation;
 using TensorParallel.Protocol.Parallel;
 using TensorParallel.Worker.Collectives;
+using TensorParallel.Worker.Devices;
+using TensorParallel.Worker.Ops;
 using TensorParallel.Worker.Ops.Cpu;
 using TensorParallel.Worker.Sampling;
 using TensorParallel.Worker.Tests.Collectives;
@@ -21,12 +23,12 @@ internal sealed class SamplingScenario
     private readonly int[][] _prompts;
     private readonly float[][][] _logits;
 
-    public SamplingScenario(int seed)
+    public SamplingScenario(int seed, int? vocabulary = null)
     {
         var random = new Random(seed);
         int[] sizes = [5, 17, 64, 100, 257, 1000, 5000];
         _seed = seed;
-        _vocabulary = sizes[random.Next(sizes.Length)];
+        _vocabulary = vocabulary ?? sizes[random.Next(sizes.Length)];
         var sequences = random.Next(1, 6);
         _prompts = [.. Enumerable.Range(0, sequences).Select(_ => RandomTokens(random, random.Next(1, 30)))];
         _starts = [.. _prompts.Select(p =>
@@ -84,6 +86,43 @@ internal sealed class SamplingScenario
         }
 
         return ([.. tokens], sampler.GatheredRows);
+    }
+
+    /// <summary>Samples by operations alone, the ranks one after the other on one device, with rows that fill up the steps.</summary>
+    public (int[] Tokens, int Gathered) Sample(IDevice device, ISamplingOps ops, int size, bool saysWhole)
+    {
+        var random = new Random(_seed + size);
+        var parts = RandomParts(random, _vocabulary, size);
+        using var ranks = new SamplingRanks(device, ops, parts, _starts.Length + 2, random);
+        var slots = Enumerable.Range(0, _starts.Length).Select(s => _starts.Length + 1 - s).ToArray();
+        var largest = 1;
+        for (var sequence = 0; sequence < slots.Length; sequence++)
+        {
+            var (start, prompt) = (_starts[sequence], _prompts[sequence]);
+            ranks.Begin(slots[sequence], start);
+            ranks.Append(slots[sequence], prompt[..start.PromptTokens], generated: false);
+            ranks.Append(slots[sequence], prompt[start.PromptTokens..], generated: true);
+            largest = Math.Max(largest, Math.Min(start.Sampling.TopK + 1, 200));
+        }
+
+        var candidates = Math.Max(largest, random.Next(2) == 0 ? 64 : random.Next(2, 100));
+        var layout = new SummaryLayout(candidates, 0, saysWhole);
+        var tokens = new List<int>();
+        for (var step = 0; step < Steps; step++)
+        {
+            var fill = random.Next(3);
+            var outcomes = ranks.Draw(
+                [.. slots, .. Enumerable.Repeat(-1, fill)],
+                [.. _prompts.Select(p => p.Length + step), .. Enumerable.Repeat(-7, fill)],
+                [.. _logits[step], .. Enumerable.Repeat(_logits[step][0].Select(_ => float.NaN).ToArray(), fill)],
+                layout);
+            Xunit.Assert.All(outcomes[slots.Length..], o => Xunit.Assert.Equal(0, o));
+            tokens.AddRange(outcomes[..slots.Length]);
+            ranks.Commit();
+        }
+
+        ranks.AssertCountsOfOthersUntouched();
+        return ([.. tokens], ranks.Gathered);
     }
 
     /// <summary>A cut into parts of random sizes, some of them empty.</summary>

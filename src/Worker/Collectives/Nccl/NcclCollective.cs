@@ -7,14 +7,16 @@ namespace TensorParallel.Worker.Collectives.Nccl;
 /// <summary>
 /// Collectives of GPUs by NCCL, on the device's stream: calls return when they are queued, except <see cref="Barrier"/>. All ranks
 /// get the same bits, in an order of summation that NCCL chooses. Rows with gaps are packed into staging memory, which grows to
-/// the largest call; tensors without gaps go as they are.
+/// the largest call; tensors without gaps go as they are. Every call but <see cref="Barrier"/> can be captured once its like was made.
 /// </summary>
 internal sealed unsafe class NcclCollective : ICollective
 {
     private readonly CudaDevice _device;
     private readonly NcclCommunicator _communicator;
     private readonly DeviceBuffer _token;
+    private readonly List<DeviceBuffer> _recorded = [];
     private DeviceBuffer? _staging;
+    private bool _stagingIsRecorded;
 
     /// <summary>Takes over the communicator; the device stays the caller's.</summary>
     public NcclCollective(CudaDevice device, NcclCommunicator communicator)
@@ -25,7 +27,7 @@ internal sealed unsafe class NcclCollective : ICollective
         device.Clear(_token, 0, sizeof(float));
     }
 
-    public string Name => NcclBackend.BackendName;
+    public string Name { get; set; } = NcclBackend.BackendName;
 
     public int Rank => _communicator.Rank;
 
@@ -128,12 +130,15 @@ internal sealed unsafe class NcclCollective : ICollective
         _communicator.ThrowIfFailed();
     }
 
+    public void Replayed() => _communicator.Replayed();
+
     public void ThrowIfFailed() => _communicator.ThrowIfFailed();
 
     public void Dispose()
     {
         _communicator.Dispose();
         _staging?.Dispose();
+        _recorded.ForEach(staging => staging.Dispose());
         _token.Dispose();
     }
 
@@ -210,11 +215,21 @@ internal sealed unsafe class NcclCollective : ICollective
         _device.MakeCurrent();
         if (_staging is null || _staging.Bytes < bytes)
         {
-            // Freeing waits for the GPU, so nothing still uses the old one.
-            _staging?.Dispose();
-            _staging = null;
+            // Freeing waits for the GPU, so nothing still uses the old one, unless graphs have its address.
+            if (_stagingIsRecorded)
+            {
+                _recorded.Add(_staging!);
+            }
+            else
+            {
+                _staging?.Dispose();
+            }
+
+            (_staging, _stagingIsRecorded) = (null, false);
             _staging = _device.Allocate(bytes, MemoryPurpose.Workspace);
         }
+
+        _stagingIsRecorded |= _device.IsCapturing;
 
         return (ulong)_staging.Address;
     }

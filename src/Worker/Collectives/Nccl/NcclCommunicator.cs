@@ -8,15 +8,17 @@ namespace TensorParallel.Worker.Collectives.Nccl;
 
 /// <summary>
 /// This rank's NCCL communicator under watch. Calls only queue work on the GPU's stream, and NCCL's kernels wait there for peers
-/// without end; a thread looks after them: when one makes no progress for the timeout, or NCCL reports an error, it aborts the
-/// communicator. The kernels then end, whatever waits for the stream goes on with meaningless data, and
-/// <see cref="ThrowIfFailed"/> and every later call throw. Calls come from one thread.
+/// without end; a thread looks after them (and after replays of graphs that hold calls, each as a whole): when one makes no progress
+/// for the timeout, or NCCL reports an error, it aborts the communicator. The kernels then end, whatever waits for the stream goes on
+/// with meaningless data, and <see cref="ThrowIfFailed"/> and every later call throw. Calls come from one thread. Graphs that hold
+/// calls are to be disposed before this.
 /// </summary>
 internal sealed unsafe class NcclCommunicator : IDisposable
 {
     private const int MostPending = 256;
     private static readonly TimeSpan s_poll = TimeSpan.FromMilliseconds(50);
     private static readonly TimeSpan s_disposePatience = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan s_abortPatience = TimeSpan.FromSeconds(10);
 
     private readonly CudaDevice _device;
     private readonly TimeSpan _timeout;
@@ -26,6 +28,7 @@ internal sealed unsafe class NcclCommunicator : IDisposable
     private readonly ManualResetEventSlim _stop = new();
     private readonly Thread _watchdog;
     private nint _handle;
+    private nint _broken;
     private NcclCall? _inside;
     private long _calls;
     private long _lastProgress;
@@ -90,21 +93,13 @@ internal sealed unsafe class NcclCommunicator : IDisposable
     public nint Begin(string operation)
     {
         _device.MakeCurrent();
-        NcclCall? oldest;
-        lock (_lock)
+        if (!_device.IsCapturing)
         {
-            oldest = _freeEvents.Count == 0 ? _pending.Peek() : null;
-        }
-
-        if (oldest is { } full)
-        {
-            // The watchdog ends this wait, too; the event comes back to the stack only below.
-            Check(cuEventSynchronize(full.Ended));
+            WaitForRoom();
         }
 
         lock (_lock)
         {
-            Retire();
             ThrowIfFailed();
             _inside = new NcclCall(operation, ++_calls, Stopwatch.GetTimestamp(), 0);
             return _handle;
@@ -126,10 +121,21 @@ internal sealed unsafe class NcclCommunicator : IDisposable
                 ThrowIfFailed();
             }
 
-            var ended = _freeEvents.Pop();
-            Check(cuEventRecord(ended, _device.Stream));
-            _pending.Enqueue(call with { Ended = ended });
+            // A captured call does nothing yet: what is watched is each replay.
+            if (!_device.IsCapturing)
+            {
+                var ended = _freeEvents.Pop();
+                Check(cuEventRecord(ended, _device.Stream));
+                _pending.Enqueue(call with { Ended = ended });
+            }
         }
+    }
+
+    /// <summary>A graph with calls of this group was launched: it is watched as one call.</summary>
+    public void Replayed()
+    {
+        Begin("a replayed step");
+        End(Library.ncclSuccess);
     }
 
     /// <summary>Throws if a call was found to have failed, now or earlier.</summary>
@@ -150,7 +156,12 @@ internal sealed unsafe class NcclCommunicator : IDisposable
         }
 
         _stop.Set();
-        _watchdog.Join();
+        if (!_watchdog.Join(s_abortPatience))
+        {
+            return; // it aborts a group whose graphs are still there; both end with the process
+        }
+
+        Abort();
         _device.MakeCurrent();
         if (_handle != 0)
         {
@@ -181,6 +192,26 @@ internal sealed unsafe class NcclCommunicator : IDisposable
         }
     }
 
+    // An event for the next call, also when the host is far ahead of the GPU. The watchdog ends this wait, too.
+    private void WaitForRoom()
+    {
+        NcclCall? oldest;
+        lock (_lock)
+        {
+            Retire();
+            oldest = _freeEvents.Count == 0 ? _pending.Peek() : null;
+        }
+
+        if (oldest is { } full)
+        {
+            Check(cuEventSynchronize(full.Ended));
+            lock (_lock)
+            {
+                Retire();
+            }
+        }
+    }
+
     private bool HasPending()
     {
         _device.MakeCurrent();
@@ -200,6 +231,8 @@ internal sealed unsafe class NcclCommunicator : IDisposable
             {
                 Look();
             }
+
+            Abort();
         }
     }
 
@@ -238,8 +271,17 @@ internal sealed unsafe class NcclCommunicator : IDisposable
     private void Fail(string message)
     {
         _failure = message;
-        _ = Library.ncclCommAbort(_handle); // it is broken already: nothing is to be learnt from the answer
-        _handle = 0;
+        (_broken, _handle) = (_handle, 0);
+    }
+
+    // NCCL's kernels end when this begins, but it returns only when the graphs that hold calls are gone: so never under the lock,
+    // which those who would dispose them need.
+    private void Abort()
+    {
+        if (Interlocked.Exchange(ref _broken, 0) is var broken and not 0)
+        {
+            _ = Library.ncclCommAbort(broken); // it is broken already: nothing is to be learnt from the answer
+        }
     }
 
     // Takes calls that are done off the list; under the lock. A broken context counts as done: whoever uses it is told.

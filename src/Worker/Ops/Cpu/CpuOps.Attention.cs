@@ -21,6 +21,7 @@ internal sealed unsafe partial class CpuOps
             return;
         }
 
+        ClearFillers(rows, output);
         var job = new AttentionJob
         {
             Fused = Row(fused, 0),
@@ -106,8 +107,25 @@ internal sealed unsafe partial class CpuOps
     private static (int First, int Count) Chunks(in AttentionJob job, int row)
     {
         var position = job.Positions[row];
+        if (position < 0)
+        {
+            return (0, 0);
+        }
+
         var first = job.FirstVisible(position) / AttentionJob.ChunkTokens;
         return (first, (position / AttentionJob.ChunkTokens) + 1 - first);
+    }
+
+    private static void ClearFillers(StepRows rows, Tensor output)
+    {
+        var positions = Integers(rows.Positions);
+        for (var row = positions.IndexOf(-1); row >= 0 && row < positions.Length; row++)
+        {
+            if (positions[row] < 0)
+            {
+                new Span<float>(Row(output, row), output.Columns).Clear();
+            }
+        }
     }
 
     private ThreadScratch PerThread(int queries, int dim)
@@ -141,6 +159,11 @@ internal sealed unsafe partial class CpuOps
 
             var row = starts[sequence] + ((block - blockStarts[sequence]) * blockRows);
             var rows = Math.Min(blockRows, starts[sequence + 1] - row);
+            if (_job.Positions[row] < 0)
+            {
+                return;
+            }
+
             kernels.AttendBlock(_job, new AttentionItem(sequence, row, rows, part % heads), scratch.Of(thread));
         }
     }
@@ -168,6 +191,11 @@ internal sealed unsafe partial class CpuOps
         public void Join(int row, int head, int thread)
         {
             var count = Chunks(_job, row).Count;
+            if (count == 0)
+            {
+                return;
+            }
+
             var parts = partials + ((starts[row] + ((long)head * count)) * stride);
             var item = new AttentionItem(sequences[row], row, 1, head);
             kernels.JoinParts(_job, item, parts, count, stride, scratch.Of(thread));

@@ -5,6 +5,27 @@ namespace TensorParallel.Worker.Ops.Cpu;
 
 internal sealed unsafe partial class CpuOps
 {
+    public void TokenIds(Tensor given, Tensor slots, Tensor lastTokens, Tensor ids)
+    {
+        Operand.Check(_device, ids, DType.I32, 1, ids.Columns);
+        Operand.Check(_device, given, DType.I32, 1, ids.Columns);
+        Operand.Check(_device, slots, DType.I32, 1, ids.Columns);
+        Operand.Check(_device, lastTokens, DType.I32, 1, lastTokens.Columns);
+        var tokens = Integers(given);
+        var places = Integers(slots);
+        var last = Integers(lastTokens);
+        var target = new Span<int>((void*)ids.Address, ids.Columns);
+        for (var t = 0; t < target.Length; t++)
+        {
+            if (places[t] >= last.Length)
+            {
+                throw new ArgumentException($"slots holds {places[t]}, but there are {last.Length}.", nameof(slots));
+            }
+
+            target[t] = tokens[t] >= 0 ? tokens[t] : places[t] < 0 ? -1 : last[places[t]];
+        }
+    }
+
     public void Embedding(Tensor table, Tensor ids, int firstRow, Tensor output)
     {
         Operand.CheckFloat(_device, table, table.Rows, output.Columns);

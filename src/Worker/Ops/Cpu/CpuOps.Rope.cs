@@ -39,6 +39,11 @@ internal sealed unsafe partial class CpuOps
         public void Run(int part, int thread)
         {
             var position = ((int*)rows.Positions.Address)[part];
+            if (position < 0)
+            {
+                return;
+            }
+
             var half = cosSin.Columns / 2;
             var cos = Row(cosSin, position);
             var x = Row(fused, part);

@@ -91,7 +91,8 @@ internal sealed unsafe partial class CpuOps
                 last = Math.Max(last, position);
             }
 
-            if (last < 0)
+            var isFiller = first == -1 && starts[s + 1] - starts[s] == 1;
+            if (isFiller || first == int.MaxValue)
             {
                 continue;
             }

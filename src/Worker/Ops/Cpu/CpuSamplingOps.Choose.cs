@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Numerics.Tensors;
 using TensorParallel.Protocol.Parallel;
 using Tensor = TensorParallel.Worker.Devices.Tensor;
@@ -28,20 +29,34 @@ internal sealed unsafe partial class CpuSamplingOps
         CheckShape(summaries, rows.Count, parts.Count * layout.Words);
         for (var row = 0; row < rows.Count; row++)
         {
+            if (IsPadding(rows, row))
+            {
+                Ints(outcomes, 0)[row] = 0;
+                continue;
+            }
+
             ref readonly var settings = ref Settings(rows, row);
             var summary = Ints(summaries, row);
             Ints(outcomes, 0)[row] =
                 AnyNotFinite(summary, parts.Count, layout) ? ISamplingOps.NotFinite
                 : settings.IsGreedy ? BestCandidate(summary, parts.Count, layout)
-                : !settings.HasFilters ? BestDrawn(summary, parts.Count, layout)
+                : !settings.HasFilters || layout.IsWhole ? BestDrawn(summary, parts.Count, layout)
                 : DrawFromCandidates(summary, parts, layout, Ints(rows.Positions, 0)[row], settings);
         }
     }
 
     public void ChooseFromAll(Tensor all, SamplingRows rows, int row, Tensor outcomes)
     {
-        var logits = Floats(all, 0);
-        ref readonly var settings = ref Settings(rows, row);
+        if (!IsPadding(rows, row))
+        {
+            Ints(outcomes, 0)[row] =
+                DrawFromAll(Floats(all, 0), Ints(rows.Positions, 0)[row], Settings(rows, row));
+        }
+    }
+
+    /// <summary>Draws from a whole vocabulary, of which at least one token is above −infinity.</summary>
+    private int DrawFromAll(ReadOnlySpan<float> logits, int position, in SlotSettings settings)
+    {
         var best = TensorPrimitives.Max<float>(logits);
         var total = settings.TopP < 1 ? KnownTokens.TotalWeight(logits, best, settings.Temperature) : double.NaN;
         foreach (var depth in s_depths)
@@ -58,13 +73,14 @@ internal sealed unsafe partial class CpuSamplingOps
 
             var token = _known.Count == 0
                 ? ISamplingOps.Unproven
-                : DrawFromKnown(floor, total, 0, Ints(rows.Positions, 0)[row], settings);
+                : DrawFromKnown(floor, total, 0, position, settings);
             if (token != ISamplingOps.Unproven)
             {
-                Ints(outcomes, 0)[row] = token;
-                return;
+                return token;
             }
         }
+
+        throw new UnreachableException("All tokens are known at the last depth.");
     }
 
     private static bool AnyNotFinite(ReadOnlySpan<int> summary, int ranks, SummaryLayout layout)

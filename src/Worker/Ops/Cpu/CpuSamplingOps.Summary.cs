@@ -1,4 +1,5 @@
 using System.Numerics.Tensors;
+using TensorParallel.Protocol.Parallel;
 using Tensor = TensorParallel.Worker.Devices.Tensor;
 
 namespace TensorParallel.Worker.Ops.Cpu;
@@ -12,6 +13,11 @@ internal sealed unsafe partial class CpuSamplingOps
         CheckShape(summary, rows.Count, layout.Words);
         for (var row = 0; row < rows.Count; row++)
         {
+            if (IsPadding(rows, row))
+            {
+                continue;
+            }
+
             ref readonly var settings = ref Settings(rows, row);
             var target = Ints(summary, row);
             target.Clear();
@@ -24,8 +30,32 @@ internal sealed unsafe partial class CpuSamplingOps
 
             SummariseRaw(raw, firstToken, layout, settings, target);
             var adjusted = Adjusted(logits, firstToken, rows, row, settings);
-            SummariseAdjusted(adjusted, firstToken, Ints(rows.Positions, 0)[row], layout, settings, target);
+            var position = Ints(rows.Positions, 0)[row];
+            SummariseAdjusted(adjusted, firstToken, position, layout, settings, target);
+            if (layout.IsWhole && !settings.IsGreedy && settings.HasFilters)
+            {
+                DecideAlone(adjusted, firstToken, position, layout, settings, target);
+            }
         }
+    }
+
+    /// <summary>Replaces a summary's candidates by the decision, which they prove or else all logits make.</summary>
+    private void DecideAlone(
+        ReadOnlySpan<float> logits,
+        int firstToken,
+        int position,
+        SummaryLayout layout,
+        in SlotSettings settings,
+        Span<int> target)
+    {
+        IndexRange[] parts = [new(firstToken, firstToken + logits.Length)];
+        var token = DrawFromCandidates(target, parts, layout, position, settings);
+        target[SummaryLayout.DrawnId] = token switch
+        {
+            ISamplingOps.NothingLeft => -1,
+            ISamplingOps.Unproven => DrawFromAll(logits, position, settings),
+            _ => token,
+        };
     }
 
     private static void SummariseRaw(

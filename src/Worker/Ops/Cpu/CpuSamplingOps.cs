@@ -37,11 +37,16 @@ internal sealed unsafe partial class CpuSamplingOps : ISamplingOps
     {
         for (var row = 0; row < rows.Count; row++)
         {
-            var token = Ints(tokens, 0)[row];
-            Ints(lastTokens, 0)[Ints(rows.Slots, 0)[row]] = token;
-            if (rows.Counts[row] is { } counts)
+            var (slot, token) = (Ints(rows.Slots, 0)[row], Ints(tokens, 0)[row]);
+            if (slot < 0 || token < 0)
             {
-                Count(Ints(counts, 0), token - firstToken, generated: true);
+                continue;
+            }
+
+            Ints(lastTokens, 0)[slot] = token;
+            if (Settings(rows, row).HasPenalties)
+            {
+                Count(Ints(rows.Counts, slot), token - firstToken, generated: true);
             }
         }
     }
@@ -74,9 +79,9 @@ internal sealed unsafe partial class CpuSamplingOps : ISamplingOps
 
         var adjusted = _adjusted.AsSpan(0, source.Length);
         source.CopyTo(adjusted);
-        if (rows.Counts[row] is { } counts && settings.HasPenalties)
+        if (settings.HasPenalties)
         {
-            Penalise(adjusted, Ints(counts, 0), settings);
+            Penalise(adjusted, Ints(rows.Counts, Ints(rows.Slots, 0)[row]), settings);
         }
 
         foreach (var id in bansEos ? settings.Eos : [])
@@ -107,6 +112,8 @@ internal sealed unsafe partial class CpuSamplingOps : ISamplingOps
             i = next < 0 ? counts.Length : i + 1 + next;
         }
     }
+
+    private static bool IsPadding(SamplingRows rows, int row) => Ints(rows.Slots, 0)[row] < 0;
 
     private static ref readonly SlotSettings Settings(SamplingRows rows, int row)
     {

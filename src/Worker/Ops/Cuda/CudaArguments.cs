@@ -5,6 +5,17 @@ namespace TensorParallel.Worker.Ops.Cuda;
 /// <summary>The kernels' parameters: each struct has the layout of <c>Arguments</c> in the source named.</summary>
 internal static class CudaArguments
 {
+    /// <summary>token_ids.cu.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    internal struct TokenIds
+    {
+        internal nint Given;
+        internal nint Slots;
+        internal nint LastTokens;
+        internal nint Ids;
+        internal int Tokens;
+    }
+
     /// <summary>embedding.cu.</summary>
     [StructLayout(LayoutKind.Sequential)]
     internal struct Embedding
@@ -52,7 +63,7 @@ internal static class CudaArguments
         internal int Kind;
     }
 
-    /// <summary>gemv.cu; gemv_any.cu has <c>wide</c> where this has rowsPerBlock.</summary>
+    /// <summary>gemv.cu and gemv_few.cu; gemv_any.cu has <c>wide</c> where this has rowsPerBlock, and not the last two.</summary>
     [StructLayout(LayoutKind.Sequential)]
     internal struct Gemv
     {
@@ -68,6 +79,8 @@ internal static class CudaArguments
         internal int K;
         internal int RowsPerBlockOrWide;
         internal int BiasType;
+        internal int Run;
+        internal int Activation;
     }
 
     /// <summary>rope.cu.</summary>
@@ -92,6 +105,83 @@ internal static class CudaArguments
         internal int Wide;
     }
 
+    /// <summary><c>Rows</c> of sampling.cuh.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    internal struct SamplingRows
+    {
+        internal nint Slots;
+        internal nint Positions;
+        internal nint Settings;
+        internal nint Counts;
+        internal long SettingsStride;
+        internal long CountsStride;
+    }
+
+    /// <summary>sampling_parts.cuh.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    internal struct SamplingSummary
+    {
+        internal SamplingRows Rows;
+        internal nint Logits;
+        internal nint Summary;
+        internal nint Parts;
+        internal nint Chunks;
+        internal nint RawChunks;
+        internal nint Arrivals;
+        internal long LogitsStride;
+        internal long SummaryStride;
+        internal int Columns;
+        internal int FirstToken;
+        internal int Wide;
+        internal int Tile;
+        internal int PartCount;
+        internal int Candidates;
+        internal int LogProbs;
+        internal int Whole;
+    }
+
+    /// <summary>sampling_choose.cu.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    internal struct SamplingChoice
+    {
+        internal SamplingRows Rows;
+        internal nint Summaries;
+        internal nint Outcomes;
+        internal long Stride;
+        internal ulong Longer;
+        internal int Ranks;
+        internal int Words;
+        internal int Candidates;
+        internal int Whole;
+    }
+
+    /// <summary>sampling_whole.cu.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    internal struct SamplingWhole
+    {
+        internal SamplingRows Rows;
+        internal nint All;
+        internal nint Outcomes;
+        internal int Row;
+        internal int N;
+        internal int Wide;
+    }
+
+    /// <summary>sampling_rows.cu.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    internal struct SamplingItems
+    {
+        internal SamplingRows Rows;
+        internal nint Logits;
+        internal nint Tokens;
+        internal nint Output;
+        internal long LogitsStride;
+        internal int Items;
+        internal int Columns;
+        internal int FirstToken;
+        internal int RowOrGenerated;
+    }
+
     /// <summary>attention.cuh.</summary>
     [StructLayout(LayoutKind.Sequential)]
     internal struct Attention
@@ -106,9 +196,11 @@ internal static class CudaArguments
         internal nint BlockTables;
         internal nint Partials;
         internal nint Arrivals;
+        internal nint CosSin;
         internal long QueryStride;
         internal long OutputStride;
         internal long TableStride;
+        internal long CosSinStride;
         internal int QueryStart;
         internal int QueryHeads;
         internal int KvStart;
@@ -117,6 +209,7 @@ internal static class CudaArguments
         internal int BlockTokens;
         internal int Window;
         internal int Splits;
+        internal int Sequences;
         internal float Scale;
         internal float SoftCap;
     }

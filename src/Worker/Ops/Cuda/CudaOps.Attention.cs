@@ -6,12 +6,13 @@ namespace TensorParallel.Worker.Ops.Cuda;
 internal sealed partial class CudaOps
 {
     private const int MaxHeadDim = 256;
-    private const int PrefillRows = 128;
-    private const int PrefillThreads = 256;
     private const int PlainAttentionThreads = 128;
 
-    // Blocks that decode attention aims at: a few for each multiprocessor, so that uneven parts even out.
-    private int DecodeBlocks => 4 * _device.Multiprocessors;
+    // Most blocks of decode attention that share a sequence's context, and those aimed at: as many as run at once. A carve-out leaves room
+    // for one a multiprocessor.
+    private int MostDecodeBlocks => 2 * _device.Multiprocessors;
+
+    private int DecodeBlocks => _device.Modules.Carveout is -1 or 100 ? MostDecodeBlocks : _device.Multiprocessors;
 
     public void RopeAndWriteKv(Tensor fused, HeadLayout heads, Tensor cosSin, StepRows rows, KvLayerView cache)
     {
@@ -54,30 +55,40 @@ internal sealed partial class CudaOps
         _device.Launch(kernel, new CudaGrid(rows.Tokens, CeilDiv(items, RowThreads), 1, RowThreads), arguments);
     }
 
+    public void RotateAndAttend(
+        Tensor fused, HeadLayout heads, Tensor cosSin, AttentionOptions options, StepRows rows, KvLayerView cache, Tensor output)
+    {
+        var together = rows.MaxQueryRows == 1 && cosSin.Columns == heads.HeadDim && DecodeShape.CanRotate(heads.HeadDim)
+            && heads.HeadDim <= MaxHeadDim && TakesTensorCores(fused, heads, cache, output) && IsWideRow(cosSin);
+        if (!together)
+        {
+            RopeAndWriteKv(fused, heads, cosSin, rows, cache);
+            Attention(fused, heads, options, rows, cache, output);
+            return;
+        }
+
+        CheckAttention(fused, heads, options, rows, cache, output);
+        CudaOperand.Check(_device, cosSin, DType.F32, cosSin.Rows, cosSin.Columns);
+        if (rows.Tokens > 0)
+        {
+            var arguments = AttentionArguments(fused, heads, options, rows, cache, output);
+            arguments.CosSin = cosSin.Address;
+            arguments.CosSinStride = cosSin.RowStride;
+            LaunchDecode(fused.DType, heads, rows, arguments, rotates: true);
+        }
+    }
+
     public void Attention(
         Tensor fused, HeadLayout heads, AttentionOptions options, StepRows rows, KvLayerView cache, Tensor output)
     {
-        CheckStep(fused, heads, rows, cache);
-        CudaOperand.Check(_device, output, fused.DType, rows.Tokens, heads.QueryHeads * heads.HeadDim);
-        if (options.SlidingWindow < 1 || options.LogitSoftCap <= 0)
-        {
-            throw new ArgumentException($"{options} is impossible: window and soft cap must be positive.", nameof(options));
-        }
-
-        if (heads.HeadDim > MaxHeadDim)
-        {
-            throw new ArgumentException($"Heads of {heads.HeadDim} are larger than {MaxHeadDim}.", nameof(heads));
-        }
-
+        CheckAttention(fused, heads, options, rows, cache, output);
         if (rows.Tokens == 0)
         {
             return;
         }
 
         var arguments = AttentionArguments(fused, heads, options, rows, cache, output);
-        var tensorCores = fused.DType != DType.F32 && fused.DType == cache.Keys.DType && heads.HeadDim % 8 == 0
-            && IsWideRow(fused) && IsWideRow(output) && IsWideRow(cache.Keys) && IsWideRow(cache.Values);
-        if (!tensorCores)
+        if (!TakesTensorCores(fused, heads, cache, output))
         {
             var plain = _device.Modules.Get(CudaKernels.AttentionAny(fused.DType, cache.Keys.DType, heads.HeadDim));
             _device.Launch(plain, new CudaGrid(rows.Tokens, heads.QueryHeads, 1, PlainAttentionThreads), arguments);
@@ -92,9 +103,14 @@ internal sealed partial class CudaOps
         // Sequences of one row and sequences of more go to different kernels; each kernel passes over the others'.
         if (rows.MaxQueryRows == 1 || rows.Sequences > 1)
         {
-            LaunchDecode(fused.DType, heads, rows, arguments);
+            LaunchDecode(fused.DType, heads, rows, arguments, rotates: false);
         }
     }
+
+    // Dtypes, sizes and alignment that the kernels with tensor cores take.
+    private static bool TakesTensorCores(Tensor fused, HeadLayout heads, KvLayerView cache, Tensor output) =>
+        fused.DType != DType.F32 && fused.DType == cache.Keys.DType && heads.HeadDim % 8 == 0
+        && IsWideRow(fused) && IsWideRow(output) && IsWideRow(cache.Keys) && IsWideRow(cache.Values);
 
     // Row starts at multiples of 16 bytes; the row's length does not matter.
     private static bool IsWideRow(Tensor tensor) =>
@@ -102,28 +118,39 @@ internal sealed partial class CudaOps
 
     private void LaunchPrefill(DType dtype, HeadLayout heads, StepRows rows, in CudaArguments.Attention arguments)
     {
-        var row = ((heads.HeadDim + 15) / 16 * 16) + 8;
-        var shared = 4 * CudaKernels.PrefillTokens(heads.HeadDim) * row * 2;
-        var pairs = (long)rows.MaxQueryRows * Math.Min(heads.GroupSize, heads.QueryHeads);
-        var tiles = checked((int)((pairs + PrefillRows - 1) / PrefillRows));
-        var function = _device.Modules.Get(CudaKernels.AttentionPrefill(dtype, heads.HeadDim), shared);
-        _device.Launch(function, new CudaGrid(tiles, heads.KeyValueHeads, rows.Sequences, PrefillThreads, shared), arguments);
+        var shape = PrefillShape.For(heads.HeadDim, _device.Capability, _device.SharedMemoryBytes, PrefillMethod);
+        var function = _device.Modules.Get(shape.Kernel(dtype), shape.SharedBytes);
+        var tiles = PrefillTiles(rows, Math.Min(heads.GroupSize, heads.QueryHeads));
+        _device.Launch(function, new CudaGrid(heads.KeyValueHeads, tiles, 1, shape.Threads, shape.SharedBytes), arguments);
     }
 
-    private void LaunchDecode(DType dtype, HeadLayout heads, StepRows rows, CudaArguments.Attention arguments)
+    /// <summary>
+    /// At least the tiles of all sequences with more than one row; a tile has rows of one sequence. 2,048 rows with 4 heads a KV head:
+    /// 64; 512 rows of one sequence beside 63 sequences of one: at most 575 · 4 / 128 + 64 = 81, and what is too much ends at once.
+    /// </summary>
+    private static int PrefillTiles(StepRows rows, int headsEach)
+    {
+        var pairs = (long)rows.Tokens * headsEach;
+        var most = Math.Min(rows.Sequences, rows.Tokens / 2);
+        var longest = (((long)rows.MaxQueryRows * headsEach) + PrefillShape.Rows - 1) / PrefillShape.Rows;
+        return checked((int)Math.Min((pairs / PrefillShape.Rows) + most, most * longest));
+    }
+
+    private void LaunchDecode(
+        DType dtype, HeadLayout heads, StepRows rows, CudaArguments.Attention arguments, bool rotates)
     {
         var shape = DecodeShape.For(heads.HeadDim, _device.SharedMemoryBytes);
         var groups = heads.KeyValueHeads * CeilDiv(Math.Min(heads.GroupSize, heads.QueryHeads), 16);
         arguments.Splits = Splits(rows.MaxContext, (long)groups * rows.Sequences, shape);
         var shared = shape.SharedBytes(heads.HeadDim);
-        var function = _device.Modules.Get(CudaKernels.AttentionDecode(dtype, heads.HeadDim, shape), shared);
+        var function = _device.Modules.Get(CudaKernels.AttentionDecode(dtype, heads.HeadDim, shape, rotates), shared, true);
         var grid = new CudaGrid(arguments.Splits, groups, rows.Sequences, shape.Warps * 32, shared);
         _device.Launch(function, grid, arguments);
     }
 
     /// <summary>
     /// Parts of a context: enough to fill the device, no part shorter than one tile for each warp. 8 KV heads, one sequence of
-    /// 8,192 tokens, 132 multiprocessors: 528 / 8 = 66 parts of 128 tokens.
+    /// 8,192 tokens, 132 multiprocessors: 264 / 8 = 33 parts of 256 tokens.
     /// </summary>
     private int Splits(int maxContext, long blocksOfOnePart, DecodeShape shape)
     {
@@ -155,9 +182,26 @@ internal sealed partial class CudaOps
             GroupSize = heads.GroupSize,
             BlockTokens = cache.BlockTokens,
             Window = options.SlidingWindow ?? 0,
+            Sequences = rows.Sequences,
             Scale = options.Scale,
             SoftCap = options.LogitSoftCap ?? 0,
         };
+
+    private void CheckAttention(
+        Tensor fused, HeadLayout heads, AttentionOptions options, StepRows rows, KvLayerView cache, Tensor output)
+    {
+        CheckStep(fused, heads, rows, cache);
+        CudaOperand.Check(_device, output, fused.DType, rows.Tokens, heads.QueryHeads * heads.HeadDim);
+        if (options.SlidingWindow < 1 || options.LogitSoftCap <= 0)
+        {
+            throw new ArgumentException($"{options} is impossible: window and soft cap must be positive.", nameof(options));
+        }
+
+        if (heads.HeadDim > MaxHeadDim)
+        {
+            throw new ArgumentException($"Heads of {heads.HeadDim} are larger than {MaxHeadDim}.", nameof(heads));
+        }
+    }
 
     private void CheckStep(Tensor fused, HeadLayout heads, StepRows rows, KvLayerView cache)
     {

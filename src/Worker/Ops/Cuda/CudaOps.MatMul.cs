@@ -1,3 +1,4 @@
+using TensorParallel.Protocol.Architectures;
 using TensorParallel.Protocol.Checkpoints;
 using TensorParallel.Worker.Devices;
 
@@ -5,19 +6,14 @@ namespace TensorParallel.Worker.Ops.Cuda;
 
 internal sealed partial class CudaOps
 {
-    /// <summary>Most rows of x that gemv.cu takes: two tiles of eight.</summary>
-    public const int MaxGemvRows = 16;
+    /// <summary>Most rows of x that gemv.cu takes.</summary>
+    public const int MaxGemvRows = GemvShape.MaxTokens;
 
-    // gemv_few.cu: most rows of x, and threads of a block.
+    // Most rows of x that gemv_few.cu takes.
     private const int MaxFewRows = 2;
-    private const int FewThreads = 128;
 
     // Scratch for sums that await a bias: 1,024 rows of 4,096.
     private const long SumBytes = 16 << 20;
-
-    // gemv.cu: threads of a block, and its shared memory (256 bytes of ring a thread).
-    private const int GemvThreads = 256;
-    private const int GemvSharedBytes = 64 * 1024;
 
     // gemv_any.cu: weight rows of a block, and rows of x.
     private const int PlainRows = 8;
@@ -43,18 +39,46 @@ internal sealed partial class CudaOps
             return;
         }
 
-        var many = output.Rows > MaxGemvRows && x.DType == weight.DType && x.Columns > 0;
-        if (!many || !TryProducts(x, weight, bias, output))
+        if (!IsForLibrary(x, weight) || !TryProducts(x, weight, bias, output))
         {
             MultiplyByKernels(x, weight, bias, output);
         }
     }
 
+    public void MatMulGated(Tensor x, Tensor weight, Tensor? bias, ActivationKind activation, Tensor fused, Tensor output)
+    {
+        CudaOperand.CheckFloat(_device, x, output.Rows, weight.Columns);
+        CudaOperand.CheckFloat(_device, weight, 2 * output.Columns, x.Columns);
+        CudaOperand.Check(_device, fused, x.DType, output.Rows, weight.Rows);
+        CudaOperand.Check(_device, output, x.DType, output.Rows, output.Columns);
+        if (bias is { } given)
+        {
+            CudaOperand.CheckFloat(_device, given, 1, weight.Rows, nameof(bias));
+        }
+
+        // Where cuBLASLt makes the product the activation is a small part of it.
+        if (output.Rows > 0 && output.Columns > 0 && Streams(x, weight) && !IsForLibrary(x, weight) && output.Rows <= MaxGemvRows)
+        {
+            Gemv(x, weight, bias, output, activation);
+            return;
+        }
+
+        MatMul(x, weight, bias, fused);
+        GatedActivation(
+            fused.ColumnsAt(0, output.Columns), fused.ColumnsAt(output.Columns, output.Columns), activation, output);
+    }
+
+    private bool IsForLibrary(Tensor x, Tensor weight) =>
+        _products is not null && x.DType == weight.DType && x.Columns > 0
+            && GemvShape.IsForLibrary(x.Rows, weight.Rows, weight.Columns);
+
+    // Whether gemv.cu and gemv_few.cu take these operands.
+    private static bool Streams(Tensor x, Tensor weight) =>
+        x.DType == weight.DType && x.DType != DType.F32 && x.Columns > 0 && CudaOperand.IsWide(x) && CudaOperand.IsWide(weight);
+
     private void MultiplyByKernels(Tensor x, Tensor weight, Tensor? bias, Tensor output)
     {
-        var streams = x.DType == weight.DType && x.DType != DType.F32 && x.Columns > 0
-            && CudaOperand.IsWide(x) && CudaOperand.IsWide(weight);
-        if (!streams)
+        if (!Streams(x, weight))
         {
             GemvAny(x, weight, bias, output);
             return;
@@ -63,7 +87,7 @@ internal sealed partial class CudaOps
         for (var row = 0; row < output.Rows; row += MaxGemvRows)
         {
             var rows = Math.Min(MaxGemvRows, output.Rows - row);
-            Gemv(x.RowsAt(row, rows), weight, bias, output.RowsAt(row, rows));
+            Gemv(x.RowsAt(row, rows), weight, bias, output.RowsAt(row, rows), null);
         }
     }
 
@@ -123,51 +147,29 @@ internal sealed partial class CudaOps
         return rowsAtOnce > 0;
     }
 
-    private void Gemv(Tensor x, Tensor weight, Tensor? bias, Tensor output)
+    // With an activation the weight is [gate | up] and the output has half its rows as columns.
+    private void Gemv(Tensor x, Tensor weight, Tensor? bias, Tensor output, ActivationKind? activation)
     {
+        var gated = activation is not null;
+        var arguments = GemvArguments(x, weight, bias, output, 0);
+        arguments.N = output.Columns;
+        arguments.Activation = gated ? KindOf(activation!.Value) : 0;
         if (x.Rows <= MaxFewRows && FewWeightRows != 0)
         {
-            GemvFew(x, weight, bias, output);
+            var weightRows = FewWeightRows ?? GemvShape.FewRows(weight.Rows, weight.Columns, _device.Multiprocessors);
+            var few = _device.Modules.Get(CudaKernels.GemvFew(x.DType, output.DType, x.Rows, weightRows, gated));
+            _device.Launch(few, new CudaGrid(CeilDiv(weight.Rows, weightRows), 1, 1, GemvShape.FewThreads), arguments);
             return;
         }
 
         var manyRows = x.Rows > 8;
-        var rowsPerBlock = RowsPerBlock(weight.Rows, manyRows);
-        var kernel = CudaKernels.Gemv(x.DType, output.DType, rowsPerBlock > 16, manyRows);
-        var function = _device.Modules.Get(kernel, GemvSharedBytes);
-        var grid = new CudaGrid(CeilDiv(weight.Rows, rowsPerBlock), 1, 1, GemvThreads, GemvSharedBytes);
-        _device.Launch(function, grid, GemvArguments(x, weight, bias, output, rowsPerBlock));
-    }
-
-    private void GemvFew(Tensor x, Tensor weight, Tensor? bias, Tensor output)
-    {
-        var weightRows = FewWeightRows ?? FewRowsPerBlock(weight.Rows, weight.Columns);
-        var function = _device.Modules.Get(CudaKernels.GemvFew(x.DType, output.DType, x.Rows, weightRows));
-        var grid = new CudaGrid(CeilDiv(weight.Rows, weightRows), 1, 1, FewThreads);
-        _device.Launch(function, grid, GemvArguments(x, weight, bias, output, weightRows));
-    }
-
-    /// <summary>
-    /// Weight rows of a block of gemv_few.cu: at least 16 KB of weights, so that its eight loads a thread are real ones (rows of
-    /// 1,024: 8), and no more than 64 blocks a multiprocessor if 4 rows avoid it (28,672 rows: 4; 4,096 rows of 14,336: 2).
-    /// </summary>
-    private int FewRowsPerBlock(int rows, int columns) => columns switch
-    {
-        <= 1024 => 8,
-        <= 2048 => 4,
-        _ => rows > 128 * _device.Multiprocessors ? 4 : 2,
-    };
-
-    /// <summary>
-    /// Weight rows of a block: as many as the tile takes, but so that the blocks fill the multiprocessors evenly. 132 of them and
-    /// 1,536 rows: one block each, 12 rows; 4,096 rows: two each, 16 rows (a third of a block more would cost a third of the time).
-    /// </summary>
-    private int RowsPerBlock(int rows, bool manyRows)
-    {
-        // With more than 8 rows of x, wide tiles halve the traffic for x, which is then as much as that for weights.
-        var most = manyRows && rows >= 32 * _device.Multiprocessors ? 32 : 16;
-        var blocksEach = CeilDiv(CeilDiv(rows, most), _device.Multiprocessors);
-        return Math.Max(1, Math.Min(most, CeilDiv(rows, blocksEach * _device.Multiprocessors)));
+        var rowsPerBlock = GemvShape.Rows(weight.Rows, manyRows, _device.Multiprocessors);
+        arguments.RowsPerBlockOrWide = gated ? CeilDiv(rowsPerBlock, 2) : rowsPerBlock;
+        arguments.Run = GemvShape.Run(x.Columns);
+        var kernel = CudaKernels.Gemv(x.DType, output.DType, rowsPerBlock > 16, manyRows, gated);
+        var function = _device.Modules.Get(kernel, GemvShape.SharedBytes);
+        var blocks = CeilDiv(output.Columns, arguments.RowsPerBlockOrWide);
+        _device.Launch(function, new CudaGrid(blocks, 1, 1, GemvShape.Threads, GemvShape.SharedBytes), arguments);
     }
 
     private void GemvAny(Tensor x, Tensor weight, Tensor? bias, Tensor output)

@@ -12,6 +12,29 @@ internal sealed partial class CudaOps
     // Largest grid in y.
     private const int MaxGridRows = 65535;
 
+    public void TokenIds(Tensor given, Tensor slots, Tensor lastTokens, Tensor ids)
+    {
+        CudaOperand.Check(_device, ids, DType.I32, 1, ids.Columns);
+        CudaOperand.Check(_device, given, DType.I32, 1, ids.Columns);
+        CudaOperand.Check(_device, slots, DType.I32, 1, ids.Columns);
+        CudaOperand.Check(_device, lastTokens, DType.I32, 1, lastTokens.Columns);
+        if (ids.Columns == 0)
+        {
+            return;
+        }
+
+        var arguments = new CudaArguments.TokenIds
+        {
+            Given = given.Address,
+            Slots = slots.Address,
+            LastTokens = lastTokens.Address,
+            Ids = ids.Address,
+            Tokens = ids.Columns,
+        };
+        var grid = new CudaGrid(CeilDiv(ids.Columns, RowThreads), 1, 1, RowThreads);
+        _device.Launch(_device.Modules.Get(CudaKernels.TokenIds), grid, arguments);
+    }
+
     public void Embedding(Tensor table, Tensor ids, int firstRow, Tensor output)
     {
         CudaOperand.CheckFloat(_device, table, table.Rows, output.Columns);
@@ -58,15 +81,8 @@ internal sealed partial class CudaOps
         CudaOperand.CheckFloat(_device, output, output.Rows, output.Columns);
         CudaOperand.Check(_device, gate, output.DType, output.Rows, output.Columns);
         CudaOperand.Check(_device, up, output.DType, output.Rows, output.Columns);
-        var kind = activation switch
-        {
-            ActivationKind.Silu => 0,
-            ActivationKind.Gelu => 1,
-            ActivationKind.GeluTanh => 2,
-            _ => throw new ArgumentException($"Activation {activation} is unknown.", nameof(activation)),
-        };
         var wide = CudaOperand.IsWide(gate) && CudaOperand.IsWide(up) && CudaOperand.IsWide(output);
-        LaunchRows("gated_activation", gate, (up.Address, up.RowStride), output, wide, kind);
+        LaunchRows("gated_activation", gate, (up.Address, up.RowStride), output, wide, KindOf(activation));
     }
 
     public void GatherRows(Tensor x, Tensor indices, Tensor output)
@@ -77,6 +93,15 @@ internal sealed partial class CudaOps
         LaunchRows(
             "gather_rows", x, (indices.Address, 0), output, CudaOperand.IsWide(x) && CudaOperand.IsWide(output), 0);
     }
+
+    /// <summary>The number that activation.cuh has for it.</summary>
+    private static int KindOf(ActivationKind activation) => activation switch
+    {
+        ActivationKind.Silu => 0,
+        ActivationKind.Gelu => 1,
+        ActivationKind.GeluTanh => 2,
+        _ => throw new ArgumentException($"Activation {activation} is unknown.", nameof(activation)),
+    };
 
     /// <summary>target[t] += bias.</summary>
     private void AddBias(Tensor target, Tensor bias) =>

@@ -29,8 +29,8 @@ internal sealed partial class CudaOps : IDeviceOps
         _products = Native.CublasLt.UnavailableReason is null ? new MatrixProducts(device) : null;
         _sums = device.Allocate(_products is null ? sizeof(float) : SumBytes, MemoryPurpose.Workspace);
         _partials = device.Allocate(
-            (long)DecodeBlocks * 16 * (MaxHeadDim + 2) * sizeof(float), MemoryPurpose.Workspace);
-        _arrivals = device.Allocate((long)DecodeBlocks * sizeof(uint), MemoryPurpose.Workspace);
+            (long)MostDecodeBlocks * 16 * (MaxHeadDim + 2) * sizeof(float), MemoryPurpose.Workspace);
+        _arrivals = device.Allocate((long)MostDecodeBlocks * sizeof(uint), MemoryPurpose.Workspace);
         device.Clear(_arrivals, 0, _arrivals.Bytes);
     }
 
@@ -39,6 +39,9 @@ internal sealed partial class CudaOps : IDeviceOps
     /// chosen by shape.
     /// </summary>
     public int? FewWeightRows { get; set; }
+
+    /// <summary>For benchmarks and tests: the kernel of prefill attention, where it can be had; null: the best.</summary>
+    public PrefillMethod? PrefillMethod { get; set; }
 
     public IDevice Device => _device;
 

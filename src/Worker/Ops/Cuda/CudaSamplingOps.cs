@@ -1,156 +1,170 @@
+using System.Numerics;
+using TensorParallel.Protocol.Checkpoints;
 using TensorParallel.Protocol.Parallel;
 using TensorParallel.Worker.Devices;
-using TensorParallel.Worker.Ops.Cpu;
 
 namespace TensorParallel.Worker.Ops.Cuda;
 
 /// <summary>
-/// Sampling for tensors on a GPU, computed by the CPU: what an operation reads is copied to the host, what it writes is copied back.
-/// It is the CPU's arithmetic and so draws the CPU's tokens from the same logits. Its cost is the copy of the local logits, for 8
-/// rows of 128,256 tokens 4.1 MB, and a scan of them by one thread; and no step that samples can be captured. Used by one thread;
-/// the device stays the caller's.
+/// Sampling on an NVIDIA GPU: launches on the device's stream that copy nothing to the host and do not wait. It draws the CPU's tokens from
+/// the same logits: the same noise and the same order of ties, scores and weights in doubles. A difference needs two scores, or a sum
+/// and its bound, that agree to some 13 digits.
+/// <para>
+/// The shapes of the launches depend on the number of rows, the local vocabulary, the layout and the number of ranks alone. The first call
+/// with a larger shape allocates scratch memory; what was allocated before stays, since captured launches go on using it. Used by one
+/// thread; the device stays the caller's.
+/// </para>
 /// </summary>
-internal sealed class CudaSamplingOps(CudaDevice device) : ISamplingOps, IDisposable
+internal sealed partial class CudaSamplingOps : ISamplingOps, IDisposable
 {
-    private readonly CpuSamplingOps _cpu = new();
-    private readonly CpuDevice _host = new("cpu:sampling", threads: 1);
+    /// <summary>Environment variable; <c>host</c> chooses <see cref="CudaHostSamplingOps"/> instead.</summary>
+    internal const string ChoiceVariable = "TP_CUDA_SAMPLING";
 
-    // Host memory by the place of an argument, kept for the next call.
-    private readonly List<DeviceBuffer?> _memory = [];
-    private int _places;
+    // As the kernels' #defines.
+    private const int ScanThreads = 256;
+    private const int JoinThreads = 512;
+    private const int RowThreads = 128;
+    private const int Quad = 4;
+    private const int ChunkTokens = 128;
+    private const int PartBytes = 48;
+    private const int MaxCandidates = 256;
 
-    public void CountTokens(Tensor counts, Tensor ids, int firstToken, bool generated)
+    // Candidates of all ranks that are sorted in shared memory: 64 KB, which every GPU has.
+    private const int MaxKeys = 8192;
+
+    private readonly CudaDevice _device;
+    private readonly List<DeviceBuffer> _outgrown = [];
+    private DeviceBuffer _scratch;
+    private DeviceBuffer _arrivals;
+
+    /// <summary>Sampling on <paramref name="device"/>.</summary>
+    public CudaSamplingOps(CudaDevice device)
     {
-        Begin();
-        var target = Read(counts);
-        _cpu.CountTokens(target, Read(ids), firstToken, generated);
-        Write(target, counts);
-    }
-
-    public void Summarise(Tensor logits, int firstToken, SamplingRows rows, SummaryLayout layout, Tensor summary)
-    {
-        Begin();
-        var target = Room(summary);
-        _cpu.Summarise(Read(logits), firstToken, Read(rows, withCounts: true), layout, target);
-        Write(target, summary);
+        _device = device;
+        _scratch = device.Allocate(1 << 20, MemoryPurpose.Workspace);
+        _arrivals = device.Allocate(256 * sizeof(uint), MemoryPurpose.Workspace);
+        device.Clear(_arrivals, 0, _arrivals.Bytes);
     }
 
     public void Choose(
         Tensor summaries, IReadOnlyList<IndexRange> parts, SamplingRows rows, SummaryLayout layout, Tensor outcomes)
     {
-        Begin();
-        var target = Room(outcomes);
-        _cpu.Choose(Read(summaries), parts, Read(rows, withCounts: false), layout, target);
-        Write(target, outcomes);
-    }
+        CheckLayout(layout);
+        CudaOperand.Check(_device, summaries, DType.I32, rows.Count, parts.Count * layout.Words);
+        CudaOperand.Check(_device, outcomes, DType.I32, 1, rows.Count);
+        var keys = checked(parts.Count * layout.Candidates);
+        if (parts.Count > 64 || keys > MaxKeys)
+        {
+            throw new ArgumentException(
+                $"{parts.Count} ranks with {layout.Candidates} candidates are too many to sample from on a GPU: at most 64, and "
+                + $"{MaxKeys} candidates in all.", nameof(parts));
+        }
 
-    public void Adjust(Tensor logits, int firstToken, SamplingRows rows, int row, Tensor output)
-    {
-        Begin();
-        var target = Room(output);
-        _cpu.Adjust(Read(logits), firstToken, Read(rows, withCounts: true), row, target);
-        Write(target, output);
+        if (rows.Count == 0)
+        {
+            return;
+        }
+
+        var longer = 0UL;
+        for (var rank = 0; rank < parts.Count; rank++)
+        {
+            longer |= parts[rank].Length > layout.Candidates ? 1UL << rank : 0;
+        }
+
+        var arguments = new CudaArguments.SamplingChoice
+        {
+            Rows = RowArguments(rows, null),
+            Summaries = summaries.Address,
+            Outcomes = outcomes.Address,
+            Stride = summaries.RowStride,
+            Longer = longer,
+            Ranks = parts.Count,
+            Words = layout.Words,
+            Candidates = layout.Candidates,
+            Whole = layout.IsWhole ? 1 : 0,
+        };
+        var shared = sizeof(ulong) * (int)BitOperations.RoundUpToPowerOf2((uint)Math.Max(2, keys));
+        var threads = layout.Candidates == 1 || layout.IsWhole ? 32 : JoinThreads;
+        var kernel = _device.Modules.Get(CudaKernels.SamplingChoose(), sizeof(ulong) * MaxKeys);
+        _device.Launch(kernel, new CudaGrid(rows.Count, 1, 1, threads, shared), arguments);
     }
 
     public void ChooseFromAll(Tensor all, SamplingRows rows, int row, Tensor outcomes)
     {
-        Begin();
-        var target = Read(outcomes);
-        _cpu.ChooseFromAll(Read(all), Read(rows, withCounts: false), row, target);
-        Write(target, outcomes);
-    }
-
-    public void PickLogits(Tensor logits, int firstToken, Tensor tokens, Tensor output)
-    {
-        Begin();
-        var target = Room(output);
-        _cpu.PickLogits(Read(logits), firstToken, Read(tokens), target);
-        Write(target, output);
-    }
-
-    public void Commit(Tensor tokens, int firstToken, SamplingRows rows, Tensor lastTokens)
-    {
-        Begin();
-        var last = Read(lastTokens);
-        var hostRows = Read(rows, withCounts: true);
-        _cpu.Commit(Read(tokens), firstToken, hostRows, last);
-        Write(last, lastTokens);
-        for (var row = 0; row < rows.Count; row++)
+        CudaOperand.Check(_device, all, DType.F32, 1, all.Columns);
+        CudaOperand.Check(_device, outcomes, DType.I32, 1, rows.Count);
+        var arguments = new CudaArguments.SamplingWhole
         {
-            if (rows.Counts[row] is { } counts)
-            {
-                Write(hostRows.Counts[row]!.Value, counts);
-            }
+            Rows = RowArguments(rows, null),
+            All = all.Address,
+            Outcomes = outcomes.Address,
+            Row = CheckedRow(rows, row),
+            N = all.Columns,
+            Wide = IsWide(all),
+        };
+        _device.Launch(_device.Modules.Get(CudaKernels.SamplingWhole()), new CudaGrid(1, 1, 1, JoinThreads), arguments);
+    }
+
+    /// <summary>Returns the scratch memory.</summary>
+    public void Dispose()
+    {
+        _outgrown.ForEach(b => b.Dispose());
+        _scratch.Dispose();
+        _arrivals.Dispose();
+    }
+
+    /// <summary>The buffer, or a larger one in its place; the old one stays, because captured launches have its address.</summary>
+    private DeviceBuffer Grown(DeviceBuffer buffer, long bytes)
+    {
+        if (bytes <= buffer.Bytes)
+        {
+            return buffer;
+        }
+
+        var larger = _device.Allocate((long)BitOperations.RoundUpToPowerOf2((ulong)bytes), MemoryPurpose.Workspace);
+        _outgrown.Add(buffer);
+        _device.Clear(larger, 0, larger.Bytes);
+        return larger;
+    }
+
+    private CudaArguments.SamplingRows RowArguments(SamplingRows rows, int? localTokens)
+    {
+        CudaOperand.Check(_device, rows.Slots, DType.I32, 1, rows.Count);
+        CudaOperand.Check(_device, rows.Positions, DType.I32, 1, rows.Count);
+        CudaOperand.Check(_device, rows.Settings, DType.I32, rows.Settings.Rows, SlotSettings.Words);
+        if (localTokens is { } tokens)
+        {
+            CudaOperand.Check(_device, rows.Counts, DType.I32, rows.Settings.Rows, tokens);
+        }
+
+        return new CudaArguments.SamplingRows
+        {
+            Slots = rows.Slots.Address,
+            Positions = rows.Positions.Address,
+            Settings = rows.Settings.Address,
+            Counts = localTokens is null ? 0 : rows.Counts.Address,
+            SettingsStride = rows.Settings.RowStride,
+            CountsStride = localTokens is null ? 0 : rows.Counts.RowStride,
+        };
+    }
+
+    private static void CheckLayout(SummaryLayout layout)
+    {
+        if (layout.Candidates is < 1 or > MaxCandidates || layout.LogProbs is < 0 or > MaxCandidates)
+        {
+            throw new ArgumentException(
+                $"{layout} cannot be computed on a GPU: 1 to {MaxCandidates} candidates, and at most as many log-probabilities.",
+                nameof(layout));
         }
     }
 
-    /// <summary>Returns the host memory.</summary>
-    public void Dispose() => _host.Dispose();
+    private static int CheckedRow(SamplingRows rows, int row) => row >= 0 && row < rows.Count
+        ? row
+        : throw new ArgumentOutOfRangeException(nameof(row), row, $"There are {rows.Count} rows.");
 
-    private void Begin() => _places = 0;
+    // Whether all quads that lie inside their rows may be read at once.
+    private static int IsWide(Tensor tensor) =>
+        tensor.Address % 16 == 0 && (tensor.Rows <= 1 || tensor.RowStride % Quad == 0) ? 1 : 0;
 
-    private SamplingRows Read(SamplingRows rows, bool withCounts)
-    {
-        var counts = new Tensor?[rows.Count];
-        for (var row = 0; row < counts.Length && withCounts; row++)
-        {
-            counts[row] = rows.Counts[row] is { } given ? Read(given) : null;
-        }
-
-        return new SamplingRows(rows.Count, Read(rows.Slots), Read(rows.Positions), Read(rows.Settings), counts);
-    }
-
-    /// <summary>Host memory of the tensor's shape, without gaps between the rows; valid until the next operation.</summary>
-    private Tensor Room(Tensor tensor)
-    {
-        var place = _places++;
-        if (place == _memory.Count)
-        {
-            _memory.Add(null);
-        }
-
-        var bytes = (long)tensor.Rows * RowBytes(tensor);
-        if (_memory[place] is not { } memory || memory.Bytes < bytes)
-        {
-            _memory[place]?.Dispose();
-            _memory[place] = memory = _host.Allocate(Math.Max(64, bytes), MemoryPurpose.Workspace);
-        }
-
-        return tensor with { Buffer = memory, OffsetBytes = 0, RowStride = tensor.Columns };
-    }
-
-    private Tensor Read(Tensor tensor)
-    {
-        var target = Room(tensor);
-        foreach (var (start, rows) in Runs(tensor))
-        {
-            device.CopyToHost(tensor.Buffer, tensor.RowsAt(start, rows).OffsetBytes, Bytes(target.RowsAt(start, rows)));
-        }
-
-        return target;
-    }
-
-    private void Write(Tensor source, Tensor target)
-    {
-        foreach (var (start, rows) in Runs(target))
-        {
-            device.CopyToDevice(Bytes(source.RowsAt(start, rows)), target.Buffer, target.RowsAt(start, rows).OffsetBytes);
-        }
-    }
-
-    // Rows that one copy takes: all of them where there are no gaps.
-    private static IEnumerable<(int Start, int Rows)> Runs(Tensor tensor)
-    {
-        var run = tensor.RowStride == tensor.Columns ? Math.Max(1, tensor.Rows) : 1;
-        for (var start = 0; start < tensor.Rows; start += run)
-        {
-            yield return (start, run);
-        }
-    }
-
-    private static unsafe Span<byte> Bytes(Tensor host) =>
-        new((void*)host.Address, checked((int)(host.Rows * RowBytes(host))));
-
-    private static long RowBytes(Tensor tensor) =>
-        (long)tensor.Columns * Protocol.Checkpoints.DTypes.SizeInBytes(tensor.DType);
+    private static int CeilDiv(int value, int divisor) => (int)(((long)value + divisor - 1) / divisor);
 }

@@ -13,6 +13,9 @@ internal readonly record struct DecodeShape(int Warps, int Stages)
 
     private static readonly DecodeShape[] s_choices = [new(4, 3), new(4, 2), new(2, 2)];
 
+    /// <summary>Whether the kernel can rotate heads of this size: both halves are whole tensor-core steps.</summary>
+    public static bool CanRotate(int headDim) => headDim % 32 == 0;
+
     /// <summary>The largest that fits the shared memory of a block.</summary>
     public static DecodeShape For(int headDim, int sharedMemoryBytes)
     {

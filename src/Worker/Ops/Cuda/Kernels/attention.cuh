@@ -22,9 +22,11 @@ struct Arguments
     const int* blockTables;
     float* partials;        // decode: results of parts of a context, see attention_decode.cu
     u32* arrivals;          // decode: zero before and after every launch
+    const float* cosSin;    // decode with ROPE: see rope.cu
     i64 queryStride;
     i64 outputStride;
     i64 tableStride;
+    i64 cosSinStride;
     int queryStart;         // HeadLayout: first query head and first KV head of this rank in the whole model
     int queryHeads;
     int kvStart;
@@ -33,6 +35,7 @@ struct Arguments
     int blockTokens;
     int window;             // 0: none
     int splits;             // decode: parts of a context
+    int sequences;
     float scale;
     float softCap;          // 0: none
 };
@@ -44,6 +47,12 @@ DEVICE void query_heads(const Arguments& args, int kvHead, int& first, int& coun
     const int low = (args.kvStart + kvHead) * args.groupSize - args.queryStart;
     first = max(low, 0);
     count = min(low + args.groupSize, args.queryHeads) - first;
+}
+
+// Zeros for the heads of a row of position -1, which only fills up the step; all threads of one block.
+DEVICE void clear_heads(T* output, int firstHead, int heads)
+{
+    for (int e = threadIdx.x; e < heads * HEAD_DIM; e += blockDim.x) { output[firstHead * HEAD_DIM + e] = from_f32<T>(0.0f); }
 }
 
 // Element offset of a token's row in the cache.
@@ -67,6 +76,13 @@ DEVICE float fast_exp2(float v)
 {
     float r;
     asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(v));
+    return r;
+}
+
+DEVICE float fast_reciprocal(float v)
+{
+    float r;
+    asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(v));
     return r;
 }
 

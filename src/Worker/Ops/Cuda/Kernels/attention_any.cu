@@ -15,6 +15,11 @@ extern "C" __global__ void __launch_bounds__(WARPS * 32) attention_any(const Arg
     const int head = blockIdx.y, kvHead = (args.queryStart + head) / args.groupSize - args.kvStart;
     const int lane = threadIdx.x & 31, warp = threadIdx.x >> 5;
     const int position = args.positions[row];
+    if (position < 0)
+    {
+        clear_heads(args.output + row * args.outputStride, head, 1);
+        return;
+    }
     const int* table = args.blockTables + args.rowSequences[row] * args.tableStride;
     const T* query = args.query + row * args.queryStride + head * HEAD_DIM;
 

@@ -4,7 +4,9 @@
 // 16 rows of the tensor-core tiles, over one part of the context; its warps take 16 tokens at a time, each through a ring
 // of its own in shared memory, and join at the end. With more than one part, each block leaves maximum, sum and output
 // (unnormalised, f32) in `partials`; the block that arrives last joins the parts in their order, so results repeat exactly.
-// Defines besides attention.cuh's: WARPS and STAGES, as many as the device's shared memory takes (4 and 3 where it can).
+// Defines besides attention.cuh's: WARPS and STAGES, as many as the device's shared memory takes (4 and 3 where it can); ROPE 1: the
+// work of rope.cu is done on the way (rotary size HEAD_DIM, a multiple of 32): q is rotated in registers; the new token's key and value
+// go from the fused row into the tile that they belong to, and into the cache.
 // How many parts have work follows from the position on the device: a captured launch serves any context up to its capture's.
 #include "attention.cuh"
 
@@ -24,6 +26,77 @@ DEVICE float2 read_through(const float* p)
     asm volatile("ld.global.cg.v2.f32 {%0, %1}, [%2];" : "=f"(v.x), "=f"(v.y) : "l"(p) : "memory");
     return v;
 }
+
+#if ROPE
+#define HALF (HEAD_DIM / 2)
+#define PAIRS ((HEAD_DIM / 4 + 31) / 32) // of elements that lie side by side, in each half of a head, by a lane
+#define PAIR (p * 32 + (threadIdx.x & 31))
+
+// (x1, x2) -> (x1 cos - x2 sin, x2 cos + x1 sin) for two elements that lie side by side in each half; rounded as they are stored.
+DEVICE void rotate_pair(u32& low, u32& high, const float* cosSin, int d)
+{
+    const float2 c = *(const float2*)(cosSin + d), s = *(const float2*)(cosSin + HALF + d);
+    float a0, a1, b0, b1;
+    unpack2<T>(low, a0, a1);
+    unpack2<T>(high, b0, b1);
+    low = pack2<T>(a0 * c.x - b0 * s.x, a1 * c.y - b1 * s.y);
+    high = pack2<T>(b0 * c.x + a0 * s.x, b1 * c.y + a1 * s.y);
+}
+
+// A q fragment holds d and d + HEAD_DIM / 2 of a row in the same lane, STEPS / 2 steps apart.
+DEVICE void rotate_query(u32 (&fragments)[STEPS][4], const float* cosSin)
+{
+#pragma unroll
+    for (int s = 0; s < STEPS / 2; s++)
+    {
+#pragma unroll
+        for (int i = 0; i < 4; i++)
+        {
+            rotate_pair(fragments[s][i], fragments[s + STEPS / 2][i], cosSin, s * 16 + (i >> 1) * 8 + (threadIdx.x & 3) * 2);
+        }
+    }
+}
+
+// The new token's key and value, a warp together.
+struct NewToken
+{
+    u32 key[2][PAIRS];
+    u32 value[2][PAIRS];
+};
+
+DEVICE void load_token(NewToken& token, const T* key, const T* value, const float* cosSin)
+{
+#pragma unroll
+    for (int p = 0; p < PAIRS; p++)
+    {
+        const int d = PAIR * 2;
+        if (d >= HALF) { continue; }
+#pragma unroll
+        for (int half = 0; half < 2; half++)
+        {
+            token.key[half][p] = *(const u32*)(key + half * HALF + d);
+            token.value[half][p] = *(const u32*)(value + half * HALF + d);
+        }
+        rotate_pair(token.key[0][p], token.key[1][p], cosSin, d);
+    }
+}
+
+DEVICE void store_token(const NewToken& token, T* key, T* value)
+{
+#pragma unroll
+    for (int p = 0; p < PAIRS; p++)
+    {
+        const int d = PAIR * 2;
+        if (d >= HALF) { continue; }
+#pragma unroll
+        for (int half = 0; half < 2; half++)
+        {
+            *(u32*)(key + half * HALF + d) = token.key[half][p];
+            *(u32*)(value + half * HALF + d) = token.value[half][p];
+        }
+    }
+}
+#endif
 
 // Maximum and sum of all parts of one head: a lane for each part, so that their reads are under way together. Leaves
 // weights[part] = exp2(maximum_part - greatest) / total.
@@ -110,6 +183,11 @@ extern "C" __global__ void __launch_bounds__(THREADS) attention_decode(const Arg
     if (heads <= 0) { return; }
 
     const int end = args.positions[row] + 1;
+    if (end <= 0)
+    {
+        if (blockIdx.x == 0) { clear_heads(args.output + row * args.outputStride, firstHead, heads); }
+        return;
+    }
     const int begin = args.window > 0 ? max(end - args.window, 0) : 0;
     const int even = (end - begin + args.splits - 1) / args.splits;
     const int part = (even + WARPS * TOKENS - 1) / (WARPS * TOKENS) * (WARPS * TOKENS);
@@ -143,7 +221,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) attention_decode(const Arg
                 const int token = i / PARTS, piece = i % PARTS;
                 const i64 source = __shfl_sync(FULL_WARP, offset, token & (TOKENS - 1)) + piece * 8;
                 if (token >= TOKENS) { continue; } // half a warp is left over where PARTS is odd
-                const int bytes = start + token < to ? 16 : 0;
+                const int bytes = start + token < (ROPE ? min(to, end - 1) : to) ? 16 : 0;
                 copy_async(target + token * (ROW * 2) + piece * 16, args.keys + source, bytes);
                 copy_async(target + TILE_BYTES + token * (ROW * 2) + piece * 16, args.values + source, bytes);
             }
@@ -160,6 +238,24 @@ extern "C" __global__ void __launch_bounds__(THREADS) attention_decode(const Arg
         g < heads ? queryRow + (firstHead + g) * HEAD_DIM : nullptr,
         g + 8 < heads ? queryRow + (firstHead + g + 8) * HEAD_DIM : nullptr };
     load_query(query, rows);
+#if ROPE
+    const float* cosSin = args.cosSin + (i64)(end - 1) * args.cosSinStride;
+    rotate_query(query, cosSin);
+    // The warp with the tile that ends the context has the new token, which is in no cache yet.
+    const int lastTile = first + (tiles - 1) * WARPS * TOKENS;
+    const bool owner = tiles > 0 && lastTile < end && lastTile + TOKENS >= end;
+    NewToken token;
+    if (owner)
+    {
+        const T* key = queryRow + (args.queryHeads + kvHead) * HEAD_DIM;
+        load_token(token, key, key + args.kvHeads * HEAD_DIM, cosSin);
+        if (sixteen == 0)
+        {
+            const i64 offset = cache_row(args, table, kvHead, end - 1);
+            store_token(token, (T*)args.keys + offset, (T*)args.values + offset);
+        }
+    }
+#endif
 
     float output[PADDED_DIM / 8][4] = {};
     float maximum[2] = { NEGATIVE_INFINITY, NEGATIVE_INFINITY }, sum[2] = {};
@@ -169,6 +265,14 @@ extern "C" __global__ void __launch_bounds__(THREADS) attention_decode(const Arg
         __syncwarp(); // every lane's copies of this tile are there, and every lane is done with the tile before
         issue(tile + STAGES - 1);
         const u32 keys = ringAddress + (tile % STAGES) * 2 * TILE_BYTES;
+#if ROPE
+        if (owner && tile == tiles - 1)
+        {
+            T* place = ring + tile % STAGES * 2 * TOKENS * ROW + (end - 1 - lastTile) * ROW;
+            store_token(token, place, place + TOKENS * ROW);
+            __syncwarp();
+        }
+#endif
         float scores[TOKENS / 8][4];
         query_key<TOKENS / 8>(scores, query, keys);
         const int start = first + tile * WARPS * TOKENS;

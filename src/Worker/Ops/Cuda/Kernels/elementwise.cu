@@ -1,7 +1,7 @@
 // add: target += source. add_bias: target[t] += bias. gated_activation: output = act(gate) * up. gather_rows: output[i] = x[indices[i]].
 // round_with_bias: output[t] = a[t] + bias, where a is f32 whatever T is: one rounding in all.
 // blockIdx.y is the row; threads of the grid's x dimension share its columns. Defines: T.
-#include "common.cuh"
+#include "activation.cuh"
 
 struct Arguments
 {
@@ -32,19 +32,6 @@ template <int VEC> DEVICE void add_row(const Arguments& args, i64 row)
         for (int e = 0; e < VEC; e++) { t[e] += s[e]; }
         store_n<VEC, T>(target, t);
     }
-}
-
-// In f32, GELU's erf goes through double: far below zero 1 + erf would cancel, and erfc magnifies its argument's rounding.
-// 0.5 * (1 + tanh(y)) is written as 1 / (1 + exp(-2y)) for the same reason.
-DEVICE float activate(float x, int kind)
-{
-    if (kind == 0) { return x / (1.0f + expf(-x)); }
-    if (kind == 1)
-    {
-        if constexpr (sizeof(T) == 4) { return (float)(0.5 * x * erfc(-0.70710678118654752440 * x)); }
-        else { return 0.5f * x * erfcf(-0.70710678118654752f * x); }
-    }
-    return x / (1.0f + expf(-1.5957691216057308f * (x + 0.044715f * x * x * x)));
 }
 
 template <int VEC> DEVICE void gate_row(const Arguments& args, i64 row)

@@ -63,6 +63,7 @@ template <int VEC> DEVICE void row_items(const Arguments& args)
 {
     const i64 row = blockIdx.x;
     const int position = args.positions[row];
+    if (position < 0) { return; } // the row only fills up the step
     const int block = args.blockTables[args.rowSequences[row] * args.tableStride + position / args.blockTokens];
     const int perHead = (args.headDim - args.rotaryDim / 2) / VEC, perValue = args.headDim / VEC;
     const int rotated = (args.queryHeads + args.kvHeads) * perHead;

@@ -4,12 +4,12 @@ namespace TensorParallel.Coordinator.Cli;
 /// A file for a result that takes minutes to compute: opened first, so that a path that cannot be written is told at once. Disposing it
 /// unwritten leaves the file as it was before.
 /// </summary>
-internal sealed class MarkdownFile : IDisposable
+internal sealed class ResultFile : IDisposable
 {
     private readonly FileStream _stream;
     private bool _isEmptyAndNew;
 
-    private MarkdownFile(FileStream stream, bool isNew)
+    private ResultFile(FileStream stream, bool isNew)
     {
         _stream = stream;
         _isEmptyAndNew = isNew;
@@ -17,12 +17,12 @@ internal sealed class MarkdownFile : IDisposable
 
     /// <summary>Opens a file without changing what is in it.</summary>
     /// <exception cref="UsageException">It cannot be written.</exception>
-    public static MarkdownFile Open(string option, string path)
+    public static ResultFile Open(string option, string path)
     {
         try
         {
             var isNew = !File.Exists(path);
-            return new MarkdownFile(new FileStream(path, FileMode.OpenOrCreate, FileAccess.Write), isNew);
+            return new ResultFile(new FileStream(path, FileMode.OpenOrCreate, FileAccess.Write), isNew);
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException or ArgumentException)
         {

@@ -1,0 +1,42 @@
+using TensorParallel.Coordinator.Hosting;
+using TensorParallel.Protocol.Parallel;
+
+namespace TensorParallel.Coordinator.Benchmarking;
+
+/// <summary>The bytes that one decode step must read at least, and the time that takes at a given rate.</summary>
+internal static class StepBytes
+{
+    /// <summary>
+    /// Bytes of each rank: weights, without an embedding that is only looked up in, and keys and values of all sequences half-way
+    /// through decoding. Example: batch 2, prompt 512, 128 new: 2 · 576 positions.
+    /// </summary>
+    public static IReadOnlyList<long> OfRanks(PreparedModel model, BenchCell cell)
+    {
+        var positions = (long)cell.Batch * (cell.PromptTokens + (cell.NewTokens / 2));
+        return
+        [
+            .. model.Plan.Ranks.Select(rank =>
+                Weights(model, rank) + (positions * KvCacheBytes.OfBlock(model.Spec, rank, 1, model.Plan.DType))),
+        ];
+    }
+
+    /// <summary>
+    /// Seconds to read them: of the slowest rank where all read at once, of all together where one reads after the other.
+    /// </summary>
+    /// <param name="mode">How the ranks work together.</param>
+    /// <param name="bytes">Bytes of each rank.</param>
+    /// <param name="rates">Bytes a second of each rank.</param>
+    public static double LeastSeconds(PlanMode mode, IReadOnlyList<long> bytes, IReadOnlyList<double> rates)
+    {
+        var seconds = bytes.Zip(rates, (size, rate) => size / rate);
+        return mode == PlanMode.TensorParallel ? seconds.Max() : seconds.Sum();
+    }
+
+    // A tied table is read whole where it serves as the head, and only there.
+    private static long Weights(PreparedModel model, RankPlan rank)
+    {
+        var spec = model.Spec;
+        var isRead = spec.TieWordEmbeddings && rank.HasOutputHead;
+        return rank.WeightBytes - (isRead ? 0 : rank.Tensors.Where(slice => slice.Name == spec.Embedding.WeightName).Sum(slice => slice.Bytes));
+    }
+}
