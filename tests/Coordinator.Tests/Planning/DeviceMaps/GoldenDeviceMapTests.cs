@@ -1,7 +1,9 @@
 using System.Text.Json;
+using TensorParallel.Coordinator.Planning;
 using TensorParallel.Coordinator.Planning.DeviceMaps;
 using TensorParallel.Coordinator.Planning.ModuleTrees;
 using TensorParallel.Protocol.Checkpoints;
+using TensorParallel.Protocol.Parallel;
 using TensorParallel.TestKit;
 using Xunit;
 
@@ -43,6 +45,25 @@ public sealed class GoldenDeviceMapTests
         Assert.Equal(Numbers(golden.GetProperty("budget_bytes")), result.Budgets.ToDictionary(b => b.Device, b => b.Bytes));
         Assert.Equal(Texts(golden.GetProperty("device_map")), result.Map.Entries.ToDictionary());
         Assert.Equal(sizes.Total, result.Map.BytesByPlace(sizes).Sum(place => place.Value));
+    }
+
+    [Theory]
+    [MemberData(nameof(Cases))]
+    public void ThePlansJson_HasMapAndBudgets_WhetherOrNotItCanBeRun(string model, string maxMemory, string strategy, int index)
+    {
+        var plan = DeviceMapPlan.Make(EstimateCases.Request(model, maxMemory, strategy), []);
+
+        using var json = JsonDocument.Parse(plan.Plan is { } runnable
+            ? PlanJson.Serialize(runnable)
+            : PlanJson.SerializeMap(plan.Placed.Map.Entries, plan.Placed.BudgetEntries, plan.DType, plan.Placed.Notes, plan.Obstacle));
+
+        Assert.Equal(Texts(Goldens()[index].GetProperty("device_map")), Texts(json.RootElement.GetProperty("device_map")));
+        Assert.Equal(Numbers(Goldens()[index].GetProperty("budget_bytes")), Numbers(json.RootElement.GetProperty("device_map_budget")));
+        Assert.True(plan.Plan is null == plan.Obstacle.Length > 0);
+        if (plan.Plan is { } read)
+        {
+            Assert.Equal(json.RootElement.ToString(), PlanJson.Serialize(PlanJson.Deserialize(PlanJson.Serialize(read))));
+        }
     }
 
     private static JsonElement Goldens() => s_golden.RootElement.GetProperty("cases");
