@@ -9,6 +9,8 @@ return args switch
 {
     ["ops", .. var rest] => OpsBenchmark.Run(rest),
     ["gpu-ops", .. var rest] => GpuOpsCommand.Run(rest),
+    ["load-checkpoint", var folder] => LoadCheckpoint.Make(folder),
+    ["hold-generation", var address, var seconds] => await HoldGeneration.RunAsync(address, seconds),
     ["gpu-allreduce", .. var rest] => GpuAllReduceCommand.Run(rest),
     ["allreduce", .. var rest] => AllReduceBenchmark.Run(rest),
     ["sampling", .. var rest] => SamplingBenchmark.Run(rest),
@@ -23,6 +25,8 @@ static int Usage()
         usage: dotnet run -c Release --project tests/Benchmarks -- BENCHMARK
           ops [section…]         CPU operations beside the machine's rates
           gpu-ops [section…]     the same on an NVIDIA GPU
+          load-checkpoint DIR    a checkpoint of the 8B shape with real bytes, for loading
+          hold-generation ADDRESS SECONDS   keeps a served model generating
           gpu-allreduce [GPUs]   sums between NVIDIA GPUs by way and size
           allreduce              shared-memory all-reduce between two ranks
           sampling               one draw from a large vocabulary

@@ -49,11 +49,15 @@ internal sealed partial class CoordinatorProcess : IAsyncDisposable
     public static CoordinatorProcess Start(params IEnumerable<string> arguments) => StartIn(Path.GetTempPath(), arguments);
 
     /// <summary>Starts in a working directory that has nothing to do with the checkout.</summary>
-    public static CoordinatorProcess StartIn(string workingDirectory, IEnumerable<string> arguments)
+    /// <param name="workingDirectory">The directory.</param>
+    /// <param name="arguments">The command line.</param>
+    /// <param name="environment">Variables to set besides: <c>NAME=value</c>.</param>
+    public static CoordinatorProcess StartIn(
+        string workingDirectory, IEnumerable<string> arguments, IEnumerable<string>? environment = null)
     {
         // A shell's background jobs ignore SIGINT, those of nohup SIGHUP, and so would all they start: "env" undoes that.
         var start = new ProcessStartInfo(
-            "env", ["--default-signal=INT,HUP", "dotnet", RepositoryPaths.CoordinatorDll, .. arguments])
+            "env", ["--default-signal=INT,HUP", .. environment ?? [], "dotnet", RepositoryPaths.CoordinatorDll, .. arguments])
         {
             RedirectStandardInput = true,
             RedirectStandardOutput = true,

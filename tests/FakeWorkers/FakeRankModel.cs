@@ -14,8 +14,6 @@ internal sealed class FakeRankModel(int rank, int worldSize, FakeBehaviour behav
 
     public IReadOnlyList<MemoryUse> MemoryUse() => [new MemoryUse(MemoryPurpose.Weights, 900 + rank, 1000 + rank)];
 
-    public IReadOnlyList<StartPart> StartParts => [new StartPart("fake", TimeSpan.FromMilliseconds(5 + rank))];
-
     public IReadOnlyList<Figure> Measure(MeasureRequest request) => behaviour switch
     {
         FakeBehaviour.MeasureThrow => throw new ArithmeticException("Overflow in the fake measure."),

@@ -39,6 +39,7 @@ internal sealed class FakeRankModelLoader : IRankModelLoader
         }
 
         progress(Bytes, Bytes);
+        load.Timeline.Add("fake", 0, TimeSpan.FromMilliseconds(5 + load.Rank));
         return new FakeRankModel(load.Rank, load.Plan.WorldSize, behaviour);
     }
 }

@@ -24,7 +24,7 @@ public partial class LayeringTests
         ["Measuring"] = ["Devices", "Ops", "Quantization", "Collectives"],
         ["Execution"] = ["Devices", "Ops", "Quantization", "KvCache", "Collectives", "Modules", "Loading", "Sampling"],
         ["Session"] = ["Native", "Devices", "Ops", "Collectives", "KvCache", "Modules", "Loading", "Measuring", "Execution"],
-        ["Cli"] = ["Session"],
+        ["Cli"] = ["Native", "Session"],
     };
 
     private static string WorkerFolder => Path.Combine(RepositoryPaths.Root, "src", "Worker");

@@ -1,8 +1,10 @@
 using System.CommandLine;
 using System.Diagnostics;
+using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using TensorParallel.Coordinator.Hosting;
+using TensorParallel.Coordinator.Workers;
 using TensorParallel.Protocol.Generation;
 using TensorParallel.Protocol.Parallel;
 
@@ -12,7 +14,7 @@ namespace TensorParallel.Coordinator.Cli;
 /// <c>coordinator generate</c>: one generation, streamed to standard output; everything else goes to standard error.
 /// Opens no TCP port.
 /// </summary>
-internal sealed class GenerateCommand
+internal sealed partial class GenerateCommand
 {
     private readonly ModelOptions _model = new();
     private readonly SamplingOptions _sampling = new();
@@ -33,29 +35,43 @@ internal sealed class GenerateCommand
 
     private async Task<int> RunAsync(ParseResult result, CancellationToken cancellationToken)
     {
+        var start = new StartClock();
         var prompts = _prompts.Read(result);
         var arguments = _model.Read(result);
         var model = await PreparedModel.PrepareAsync(arguments, PreparationScope.Run, cancellationToken);
         var request = model.Requests.Create(prompts.Single(), _sampling.Read(result));
+        start.Mark("prepare");
+        await Notices.SayAsync(model.Notices);
         using var loggers = CoordinatorLogging.Create(_model.ReadLogLevel(result));
         using var progress = LoadProgressBar.OnStandardError(model.Plan.WorldSize);
         await using var host = ModelHost.Create(model, arguments, progress, loggers);
-        var clock = Stopwatch.StartNew();
         await host.StartAsync(cancellationToken);
-        var loadSeconds = clock.Elapsed.TotalSeconds;
+        start.Mark("workers");
+        var load = host.Groups.Current!.LoadSummary!;
+        start.Add(load);
         progress.Close();
 
         var json = result.GetValue(_json);
         var output = new GenerateOutput(json ? TextWriter.Null : Console.Out, model.Tokenizer is not null);
         await foreach (var generated in host.Engine.GenerateAsync(request, cancellationToken))
         {
+            if (generated is GenerateEvent.Token && output.Tokens.Count == 0)
+            {
+                start.Mark("first token");
+            }
+
             await output.AddAsync(generated);
+        }
+
+        if (loggers.CreateLogger<GenerateCommand>() is var logger && logger.IsEnabled(LogLevel.Information))
+        {
+            Log.Started(logger, start.Report());
         }
 
         var timings = output.Finished!.Timings;
         if (json)
         {
-            Console.Out.WriteLine(JsonSerializer.Serialize(Report(model, request, output, loadSeconds)));
+            Console.Out.WriteLine(JsonSerializer.Serialize(Report(model, request, output, load, start.Report())));
         }
         else
         {
@@ -64,14 +80,15 @@ internal sealed class GenerateCommand
                 $"coordinator: {timings.GeneratedTokens} tokens on {model.Plan.WorldSize} "
                 + $"worker{(model.Plan.WorldSize == 1 ? "" : "s")} "
                 + $"({PlanModeNames.NameOf(model.Plan.Mode)}): first after {timings.TimeToFirstToken.TotalMilliseconds:F0} ms, "
-                + $"then {timings.DecodeTokensPerSecond:F1} tokens/s; loaded in {loadSeconds:F2} s.");
+                + $"then {timings.DecodeTokensPerSecond:F1} tokens/s; loaded in {load.Elapsed.TotalSeconds:F2} s "
+                + string.Create(CultureInfo.InvariantCulture, $"({load.GigabytesPerSecond:F1} GB/s)."));
         }
 
         return ExitCodes.Done;
     }
 
     private static GenerateReport Report(
-        PreparedModel model, GenerateRequest request, GenerateOutput output, double loadSeconds) => new()
+        PreparedModel model, GenerateRequest request, GenerateOutput output, LoadSummary load, StartReport start) => new()
         {
             PromptIds = request.PromptIds,
             TokenIds = [.. output.Tokens.Select(token => token.TokenId)],
@@ -80,9 +97,11 @@ internal sealed class GenerateCommand
             Seed = request.Sampling.Temperature > 0 ? request.Sampling.Seed : null,
             Plan = JsonNode.Parse(PlanJson.Serialize(model.Plan))!,
             Timings = new GenerateReportTimings(
-            loadSeconds,
+            load.Elapsed.TotalSeconds,
+            load.GigabytesPerSecond,
             output.Finished.Timings.TimeToFirstToken.TotalMilliseconds,
             output.Finished.Timings.DecodeTokensPerSecond),
+            Start = start,
             LogProbs = request.Sampling.LogProbs > 0 ? [.. output.Tokens.Select(LogProbs)] : null,
         };
 
@@ -90,4 +109,10 @@ internal sealed class GenerateCommand
         token.TokenId,
         token.LogProb ?? throw new UnreachableException("Log-probabilities were asked for but not reported."),
         [.. token.TopLogProbs.Select(top => new GenerateReportTopToken(top.TokenId, top.LogProb))]);
+
+    private static partial class Log
+    {
+        [LoggerMessage(1, LogLevel.Information, "{Start}")]
+        public static partial void Started(ILogger logger, StartReport start);
+    }
 }

@@ -36,6 +36,10 @@ internal sealed record GenerateReport
     [JsonPropertyName("timings")]
     public required GenerateReportTimings Timings { get; init; }
 
+    /// <summary>From the start of this process to the first token.</summary>
+    [JsonPropertyName("start")]
+    public required StartReport Start { get; init; }
+
     /// <summary>One entry a generated token; absent unless asked for.</summary>
     [JsonPropertyName("logprobs")]
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]

@@ -20,6 +20,7 @@ internal sealed class LoadProgressBar(TextWriter output, int? columns, int worke
     private readonly SortedDictionary<int, LoadProgress> _ranks = [];
     private readonly long _started = TimeProvider.System.GetTimestamp();
     private int _lastStep = -1;
+    private (long At, long Bytes)? _first;
 
     /// <summary>The bar of this process's standard error.</summary>
     public static LoadProgressBar OnStandardError(int workers) => new(Console.Error, Columns(), workers);
@@ -63,12 +64,25 @@ internal sealed class LoadProgressBar(TextWriter output, int? columns, int worke
         }
     }
 
+    // Since the first byte was told: what comes before it is the start of processes and devices.
+    private string Rate(long done)
+    {
+        if (_first is not { } first)
+        {
+            _first = (TimeProvider.System.GetTimestamp(), done);
+            return "";
+        }
+
+        var reading = TimeProvider.System.GetElapsedTime(first.At).TotalSeconds;
+        return string.Create(CultureInfo.InvariantCulture, $", {(done - first.Bytes) / 1e9 / Math.Max(reading, 1e-3):F1} GB/s");
+    }
+
     private void Draw(long done, long total, double part)
     {
         var seconds = TimeProvider.System.GetElapsedTime(_started).TotalSeconds;
         var text = string.Create(
             CultureInfo.InvariantCulture,
-            $"{part * 100,3:F0} %  {done / 1e6:F0} of {total / 1e6:F0} MB on {workers} worker{(workers == 1 ? "" : "s")}, {seconds:F1} s");
+            $"{part * 100,3:F0} %  {done / 1e6:F0} of {total / 1e6:F0} MB on {workers} worker{(workers == 1 ? "" : "s")}, {seconds:F1} s{Rate(done)}");
         if (columns is { } most)
         {
             // A line that wraps cannot be redrawn: first the bar goes, then the text's end. The last column stays free.

@@ -88,6 +88,13 @@ internal sealed class ModelOptions
         CustomParser = NumberArgument.ReadOptional<int>,
     };
 
+    private readonly Option<int?> _loadThreads = new("--load-threads")
+    {
+        Description = "Threads of all workers together that read weights. Default: one a core, at most 16 a worker.",
+        HelpName = "N",
+        CustomParser = NumberArgument.ReadOptional<int>,
+    };
+
     private readonly Option<int?> _maxContext = new("--max-context")
     {
         Description = "Longest context in tokens. Default: the model's, at most 8192.",
@@ -128,8 +135,8 @@ internal sealed class ModelOptions
     {
         Option[] all =
         [
-            _model, _weights, _tpPlan, _deviceMap, _maxMemory, _deviceSpeed, _gpus, _cpuWorkers, _fallback, _dtype, _threads,
-            _maxContext, _maxSequences, _maxStepTokens, _stepTimeout, _logLevel,
+            _model, _weights, _tpPlan, _deviceMap, _maxMemory, _deviceSpeed, _gpus, _cpuWorkers, _fallback, _dtype,
+            _threads, _loadThreads, _maxContext, _maxSequences, _maxStepTokens, _stepTimeout, _logLevel,
         ];
         foreach (var option in all)
         {
@@ -168,6 +175,7 @@ internal sealed class ModelOptions
             Fallback = result.GetValue(_fallback),
             DType = result.GetValue(_dtype) ?? "auto",
             Threads = Positive(result, _threads, MostThreads),
+            LoadThreads = Positive(result, _loadThreads, MostThreads),
             MaxContext = Positive(result, _maxContext),
             MaxSequences = Positive(result, _maxSequences),
             MaxStepTokens = Positive(result, _maxStepTokens),

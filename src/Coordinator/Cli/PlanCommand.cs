@@ -27,11 +27,14 @@ internal sealed class PlanCommand
         var (arguments, json) = (_model.Read(result), result.GetValue(_json));
         if (arguments.DeviceMap is not null)
         {
-            Print(await PreparedMap.PrepareAsync(arguments, cancellationToken), json);
+            var map = await PreparedMap.PrepareAsync(arguments, cancellationToken);
+            await Notices.SayAsync(map.Notices);
+            Print(map, json);
             return ExitCodes.Done;
         }
 
         var model = await PreparedModel.PrepareAsync(arguments, PreparationScope.PlanOnly, cancellationToken);
+        await Notices.SayAsync(model.Notices);
         if (json)
         {
             Console.Out.WriteLine(PlanJson.Serialize(model.Plan));

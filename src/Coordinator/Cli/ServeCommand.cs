@@ -76,6 +76,7 @@ internal sealed class ServeCommand
         var arguments = _model.Read(result);
         var logLevel = _model.ReadLogLevel(result, whenNotGiven: LogLevel.Information);
         var model = await PreparedModel.PrepareAsync(arguments, PreparationScope.Run, signals.Stopping);
+        await Notices.SayAsync(model.Notices);
         using var loggers = CoordinatorLogging.Create(logLevel);
         using var progress = LoadProgressBar.OnStandardError(model.Plan.WorldSize);
         await using var host = ModelHost.Create(model, arguments, progress, loggers);
@@ -126,11 +127,12 @@ internal sealed class ServeCommand
     private static void SayHowToCall(ModelHost host, ApiServer server)
     {
         var plan = host.Model.Plan;
+        var load = host.Groups.Current?.LoadSummary;
         var grpc = new Uri(server.Addresses[0]);
         var input = host.Model.Tokenizer is null ? "{\"prompt_ids\": {\"ids\": [1, 2]}}" : "{\"prompt\": \"In the beginning\"}";
         Console.Out.WriteLine(
             $"""
-            {host.Model.Name} is ready: {PlanModeNames.NameOf(plan.Mode)} on {plan.WorldSize} workers, loaded in {host.Groups.Current?.LoadSummary?.Elapsed.TotalSeconds:F2} s.
+            {host.Model.Name} is ready: {PlanModeNames.NameOf(plan.Mode)} on {plan.WorldSize} workers, loaded in {load?.Elapsed.TotalSeconds:F2} s ({load?.GigabytesPerSecond:F1} GB/s).
               gRPC  {server.Addresses[0]}  tensorparallel.v1.Inference (Generate, Tokenize, Detokenize, GetModelInfo, GetStats), health, reflection
               HTTP  {server.Addresses[1]}  help page and /health
               try   grpcurl -plaintext -d '{input}' {grpc.Host}:{grpc.Port} tensorparallel.v1.Inference/Generate

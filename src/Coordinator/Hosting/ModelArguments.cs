@@ -41,6 +41,9 @@ internal sealed record ModelArguments
     /// <summary>Compute threads of all CPU workers together.</summary>
     public int? Threads { get; init; }
 
+    /// <summary>Threads of all workers together that read weights.</summary>
+    public int? LoadThreads { get; init; }
+
     /// <summary>Longest context in tokens.</summary>
     public int? MaxContext { get; init; }
 

@@ -61,6 +61,7 @@ internal sealed class ModelHost : IAsyncDisposable
             ModelFolder = model.RandomWeightsConfig ?? model.Folder,
             RandomWeights = model.RandomWeightsConfig is not null,
             TimeOperations = arguments.TimeOperations,
+            LoadThreadsPerWorker = arguments.LoadThreads is { } readers ? Math.Max(1, readers / model.Plan.WorldSize) : null,
             ThreadsPerWorker = arguments.Threads is { } threads ? Math.Max(1, threads / model.Plan.WorldSize) : null,
         };
 

@@ -58,16 +58,18 @@ internal static class NamedDevices
     private static void CheckSizes(Dictionary<string, DeviceBudget> budgets, DeviceInventory inventory)
     {
         var problems = inventory.Gpus
-            .Where(gpu => budgets.TryGetValue($"{gpu.Index}", out var budget) && budget.Bytes > gpu.MemoryTotalBytes)
+            .Where(gpu => budgets.TryGetValue($"{gpu.Index}", out var budget) && budget.Bytes > Free(gpu))
             .Select(gpu =>
-                $"--max-memory allows {ByteText.Of(budgets[$"{gpu.Index}"].Bytes!.Value)} on GPU {gpu.Index} ({gpu.Name}), which has " +
-                $"{ByteText.Of(gpu.MemoryTotalBytes)}.")
+                $"--max-memory allows {ByteText.Of(budgets[$"{gpu.Index}"].Bytes!.Value)} on GPU {gpu.Index} " +
+                $"({gpu.Name}), of whose {ByteText.Of(gpu.MemoryTotalBytes)} {ByteText.Of(Free(gpu))} are free.")
             .ToList();
         if (problems.Count > 0)
         {
             throw new PlanException(problems);
         }
     }
+
+    private static long Free(GpuInventory gpu) => gpu.MemoryFreeBytes ?? gpu.MemoryTotalBytes;
 
     private static IReadOnlyList<PlanDevice> Budgeted(
         IReadOnlyList<PlanDevice> devices, Dictionary<string, DeviceBudget> budgets) => [.. devices.Select(device =>

@@ -16,6 +16,9 @@ namespace TensorParallel.Coordinator.Hosting;
 /// <param name="Map">The map.</param>
 internal sealed record PreparedMap(string Name, ModelSpec Spec, ModuleTree Modules, DeviceMapPlan Map)
 {
+    /// <summary>What the user should know of the choice of devices.</summary>
+    public IReadOnlyList<string> Notices { get; init; } = [];
+
     /// <summary>Reads the configuration, selects the devices and makes the map. No weight is read.</summary>
     /// <exception cref="CheckpointException">The model folder or file is wrong.</exception>
     /// <exception cref="PlanException">The map cannot be made.</exception>
@@ -23,9 +26,16 @@ internal sealed record PreparedMap(string Name, ModelSpec Spec, ModuleTree Modul
     {
         var path = Path.TrimEndingDirectorySeparator(Path.GetFullPath(arguments.Model ?? DemoModel.Folder()));
         var (spec, dtype, modules, canCompute) = Open(path, arguments.DType);
-        var devices = await DeviceSelection.SelectAsync(arguments, PreparationScope.PlanOnly, cancellationToken);
-        var request = PreparedModel.Request(arguments, spec, devices, dtype) with { Modules = modules, CanCompute = canCompute };
-        return new PreparedMap(Path.GetFileName(path), spec, modules, DeviceMapPlan.Make(request, []));
+        var choice = await DeviceSelection.SelectAsync(arguments, PreparationScope.PlanOnly, cancellationToken);
+        var request = PreparedModel.Request(arguments, spec, choice.Devices, dtype) with
+        {
+            Modules = modules,
+            CanCompute = canCompute,
+        };
+        return new PreparedMap(Path.GetFileName(path), spec, modules, DeviceMapPlan.Make(request, []))
+        {
+            Notices = choice.Notices,
+        };
     }
 
     /// <summary>What a path describes, whether or not it can be computed.</summary>

@@ -29,6 +29,9 @@ internal sealed record PreparedModel(
     public GenerateRequestFactory Requests { get; } =
         new(Tokenizer, Spec.VocabularySize, Plan.Limits.MaxContextTokens, Generation.EosTokenIds);
 
+    /// <summary>What the user should know of the devices chosen; sentences.</summary>
+    public IReadOnlyList<string> Notices { get; init; } = [];
+
     /// <summary>Reads configuration and headers, checks them, selects the devices and plans.</summary>
     /// <param name="arguments">What the user asked.</param>
     /// <param name="scope">How much is needed.</param>
@@ -38,6 +41,25 @@ internal sealed record PreparedModel(
     /// <exception cref="TokenizerException">tokenizer.json cannot be used.</exception>
     public static async Task<PreparedModel> PrepareAsync(
         ModelArguments arguments, PreparationScope scope, CancellationToken cancellationToken)
+    {
+        // Looking for GPUs starts a process and a driver: the model is read meanwhile.
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        var choosing = DeviceSelection.SelectAsync(arguments, scope, stop.Token);
+        try
+        {
+            return await PrepareAsync(arguments, scope, choosing);
+        }
+        catch
+        {
+            // A model that is refused leaves no probe running.
+            await stop.CancelAsync();
+            await ((Task)choosing).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            throw;
+        }
+    }
+
+    private static async Task<PreparedModel> PrepareAsync(
+        ModelArguments arguments, PreparationScope scope, Task<DeviceChoice> choosing)
     {
         var path = Path.GetFullPath(arguments.Model ?? DemoModel.Folder());
         var config = arguments.RandomWeights ? ConfigOf(path) : null;
@@ -57,15 +79,20 @@ internal sealed record PreparedModel(
         path = config ?? path;
         var folder = opened.Checkpoint?.Folder ?? Path.GetDirectoryName(path)!;
         var generation = opened.Checkpoint?.GenerationConfig ?? GenerationConfig.Load(folder, ModelConfig.Load(path));
-        var devices = await DeviceSelection.SelectAsync(arguments, scope, cancellationToken);
+        var tokenizer = scope == PreparationScope.Run && HasTokenizer(folder, config) ? Tokenizer.Load(folder) : null;
+        var choice = await choosing;
         return new PreparedModel(
             opened.Name,
             folder,
             opened.Spec,
             generation,
-            Planner.Plan(Request(arguments, opened.Spec, devices, opened.DType) with { Modules = ModulesOf(opened, path) }),
-            scope == PreparationScope.Run && HasTokenizer(folder, config) ? Tokenizer.Load(folder) : null)
+            Planner.Plan(Request(arguments, opened.Spec, choice.Devices, opened.DType) with
+            {
+                Modules = ModulesOf(opened, path),
+            }),
+            tokenizer)
         {
+            Notices = choice.Notices,
             RandomWeightsConfig = config,
         };
     }

@@ -16,6 +16,7 @@ internal sealed class LocalLauncher(WorkerProgram program, ILoggerFactory logger
     {
         var start = program.ToStartInfo("run", "--connect", launch.Address, "--rank", $"{launch.Rank}");
         start.Environment[WorkerEnvironment.Secret] = launch.Secret;
+        start.Environment[WorkerEnvironment.Device] = launch.Device;
         start.Environment[WorkerEnvironment.Parent] = $"{Environment.ProcessId}";
         try
         {

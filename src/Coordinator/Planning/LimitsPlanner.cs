@@ -96,14 +96,18 @@ internal static class LimitsPlanner
         {
             if (blockBytes[i] == 0)
             {
-                CheckWeights(request.Devices[i], ranks[i], problems);
+                if (request.Devices[i].UsableBytes < ranks[i].WeightBytes + ranks[i].WorkspaceBytes)
+                {
+                    problems.Add(Shortage(i, 0));
+                }
+
                 continue;
             }
 
             var fit = Budget(request.Devices[i], ranks[i]) / blockBytes[i];
             if (request.Devices[i].MemoryBytes is not null && fit < least)
             {
-                problems.Add(TooSmall(request.Devices[i], ranks[i], least * blockBytes[i]));
+                problems.Add(Shortage(i, least));
             }
             else if (request.Limits.KvBlocks is null)
             {
@@ -112,24 +116,12 @@ internal static class LimitsPlanner
         }
 
         return problems.Count == 0 ? (int)blocks : throw new PlanException(problems);
+
+        string Shortage(int rank, int kvBlocks) => new MemoryShortage(
+            request, limits, ranks, rank, blockBytes[rank], kvBlocks, request.Devices[rank].UsableBytes!.Value).Text();
     }
 
     private static long Budget(PlanDevice device, RankPlan rank) => device.UsableBytes is { } memory
         ? Math.Max(0, memory - rank.WeightBytes - rank.WorkspaceBytes)
         : UnknownMemoryKvBytes;
-
-    private static void CheckWeights(PlanDevice device, RankPlan rank, List<string> problems)
-    {
-        if (device.UsableBytes < rank.WeightBytes + rank.WorkspaceBytes)
-        {
-            problems.Add(TooSmall(device, rank, 0));
-        }
-    }
-
-    private static string TooSmall(PlanDevice device, RankPlan rank, long kvBytes) =>
-        $"Rank {rank.Rank} ({device.Name}) needs {ByteText.Of(rank.WeightBytes)} for weights, " +
-        $"{ByteText.Of(rank.WorkspaceBytes)} for activations and sampling and {ByteText.Of(kvBytes)} for the KV " +
-        $"cache, but {(device.IsExactBudget ? "its budget is" : "nine tenths of its memory are")} " +
-        $"{ByteText.Of(device.UsableBytes!.Value)}; " +
-        "use more devices, a smaller dtype or a shorter context.";
 }

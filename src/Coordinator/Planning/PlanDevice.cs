@@ -5,9 +5,10 @@ namespace TensorParallel.Coordinator.Planning;
 /// <summary>A device to plan for; each becomes one rank, in the order given.</summary>
 /// <param name="Name">Kind and number: <c>cpu:0</c>, <c>cuda:1</c>.</param>
 /// <param name="MemoryBytes">
-/// What this rank may use of its memory; null: not known, so nothing is checked against it.
+/// What this rank may use of its memory: what is free; null: not known, so nothing is checked against it.
 /// </param>
-internal sealed record PlanDevice(string Name, long? MemoryBytes = null)
+/// <param name="TotalBytes">All its memory, for messages; null: not known apart from what is free.</param>
+internal sealed record PlanDevice(string Name, long? MemoryBytes = null, long? TotalBytes = null)
 {
     // What a process and its libraries take beside the tensors; the rule of accelerate.
     private const double UsablePart = 0.9;

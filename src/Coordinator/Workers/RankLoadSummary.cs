@@ -4,7 +4,8 @@ namespace TensorParallel.Coordinator.Workers;
 /// <param name="Rank">The rank.</param>
 /// <param name="Device">Its device.</param>
 /// <param name="BytesRead">Weight bytes read from the checkpoint.</param>
-/// <param name="Elapsed">Time it took the rank.</param>
+/// <param name="Elapsed">Time from the load command until the rank was ready.</param>
+/// <param name="Parts">What its start was spent on, in the order in which the parts began.</param>
 /// <param name="Memory">Device memory, one entry a purpose.</param>
 /// <param name="PeakResidentBytes">Most memory its process has had resident.</param>
 internal sealed record RankLoadSummary(
@@ -12,9 +13,6 @@ internal sealed record RankLoadSummary(
     string Device,
     long BytesRead,
     TimeSpan Elapsed,
+    IReadOnlyList<StartPartSummary> Parts,
     IReadOnlyList<RankMemory> Memory,
-    long PeakResidentBytes)
-{
-    /// <summary>What <see cref="Elapsed"/> was spent on, in order.</summary>
-    public IReadOnlyList<StartPart> Parts { get; init; } = [];
-}
+    long PeakResidentBytes);

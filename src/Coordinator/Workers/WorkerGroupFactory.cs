@@ -33,7 +33,7 @@ internal sealed partial class WorkerGroupFactory(
         {
             foreach (var rank in ranks)
             {
-                rank.Attach(launcher.Start(new WorkerLaunch(rank.Rank, hub.Address, secret)));
+                rank.Attach(launcher.Start(new WorkerLaunch(rank.Rank, hub.Address, secret, rank.Device)));
             }
 
             var processes = TimeSpan.Zero;
@@ -42,11 +42,13 @@ internal sealed partial class WorkerGroupFactory(
             var summary = new LoadSummary(
                 TimeProvider.System.GetElapsedTime(started), [.. ranks.Zip(reports, Summarise)])
             {
+                Began = TimeProvider.System.GetElapsedTime(0, started),
                 Processes = processes,
             };
             group.LoadSummary = summary;
             var (megabytes, seconds) = (summary.BytesRead / 1e6, summary.Elapsed.TotalSeconds);
             Log.Ready(_logger, ranks.Length, megabytes, seconds, summary.GigabytesPerSecond);
+            Log.Parts(_logger, summary.PartsText());
             return group;
         }
         catch
@@ -62,11 +64,10 @@ internal sealed partial class WorkerGroupFactory(
             rank.Device,
             loaded.BytesRead,
             TimeSpan.FromMicroseconds(loaded.Microseconds),
+            [.. loaded.Parts.Select(part => new StartPartSummary(
+                part.Name, TimeSpan.FromMicroseconds(part.BeganMicroseconds), TimeSpan.FromMicroseconds(part.Microseconds)))],
             [.. loaded.Memory.Select(use => new RankMemory(use.Purpose, use.Current, use.Peak))],
-            loaded.PeakResidentBytes)
-        {
-            Parts = [.. loaded.Parts.Select(part => new StartPart(part.Name, TimeSpan.FromMicroseconds(part.Microseconds)))],
-        };
+            loaded.PeakResidentBytes);
 
     private async Task<Loaded[]> LoadAsync(
         WorkerRank[] ranks, WorkerHubHost hub, GroupLoss loss, Action connected, CancellationToken cancellationToken)
@@ -84,6 +85,7 @@ internal sealed partial class WorkerGroupFactory(
                 Collective = options.Collective,
                 CollectiveTimeoutMs = checked((int)options.CollectiveTimeout.TotalMilliseconds),
                 Threads = options.Threads,
+                LoadThreads = options.LoadThreads,
                 RandomWeights = options.RandomWeights,
                 TimeOperations = options.TimeOperations,
             },
@@ -102,5 +104,8 @@ internal sealed partial class WorkerGroupFactory(
         [LoggerMessage(1, LogLevel.Information,
             "{Ranks} workers are ready: {Megabytes:F1} MB of weights in {Seconds:F2} s, read at {Rate:F2} GB/s")]
         public static partial void Ready(ILogger logger, int ranks, double megabytes, double seconds, double rate);
+
+        [LoggerMessage(2, LogLevel.Information, "start: {Parts}")]
+        public static partial void Parts(ILogger logger, string parts);
     }
 }

@@ -5,6 +5,8 @@ namespace TensorParallel.Coordinator.Workers;
 /// <summary>What a group runs, and how long it waits for its workers.</summary>
 internal sealed record WorkerGroupOptions
 {
+    private const int MostLoadThreads = 16;
+
     /// <summary>The plan; one worker a rank.</summary>
     public required ExecutionPlan Plan { get; init; }
 
@@ -21,6 +23,11 @@ internal sealed record WorkerGroupOptions
     /// Compute threads of each worker; null divides the processors: 2 workers on 5 processors get 2 each.
     /// </summary>
     public int? ThreadsPerWorker { get; init; }
+
+    /// <summary>
+    /// Threads of each worker that read weights; null divides the processors, at most 16 each: beyond that they wait for memory.
+    /// </summary>
+    public int? LoadThreadsPerWorker { get; init; }
 
     /// <summary>From the start of a process to its first message.</summary>
     public TimeSpan HelloTimeout { get; init; } = TimeSpan.FromSeconds(30);
@@ -44,6 +51,10 @@ internal sealed record WorkerGroupOptions
 
     /// <summary>Name of the collective backend: that of the plan's devices, which are all of one kind.</summary>
     public string Collective => DeviceKinds.CollectiveBackend(Plan.Ranks[0].Device);
+
+    /// <summary>Threads of each worker that read weights, at least 1: 4 workers on 32 processors get 8 each.</summary>
+    public int LoadThreads =>
+        LoadThreadsPerWorker ?? Math.Clamp(Environment.ProcessorCount / Plan.WorldSize, 1, MostLoadThreads);
 
     /// <summary>Compute threads of each worker, at least 1.</summary>
     public int Threads => ThreadsPerWorker ?? Math.Max(1, Environment.ProcessorCount / Plan.WorldSize);

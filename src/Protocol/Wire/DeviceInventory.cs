@@ -18,6 +18,12 @@ public sealed record DeviceInventory(CpuInventory Cpu, IReadOnlyList<GpuInventor
         WriteIndented = true,
     };
 
+    /// <summary>One sentence why GPUs that are there cannot compute, a library being missing; null when they can.</summary>
+    public string? GpuComputeProblem { get; init; }
+
+    /// <summary>One sentence why GPUs that are there cannot work together; null when they can, or when there are not two.</summary>
+    public string? GpuGroupProblem { get; init; }
+
     /// <summary>The JSON text.</summary>
     public string ToJson() => JsonSerializer.Serialize(this, s_options);
 

@@ -7,4 +7,8 @@ namespace TensorParallel.Protocol.Wire;
 /// <param name="Name">Product name.</param>
 /// <param name="MemoryTotalBytes">Device memory.</param>
 /// <param name="ComputeCapability">Major and minor, for example <c>9.0</c>.</param>
-public sealed record GpuInventory(int Index, string Name, long MemoryTotalBytes, string ComputeCapability);
+public sealed record GpuInventory(int Index, string Name, long MemoryTotalBytes, string ComputeCapability)
+{
+    /// <summary>Device memory that no process uses; null where the machine does not tell.</summary>
+    public long? MemoryFreeBytes { get; init; }
+}

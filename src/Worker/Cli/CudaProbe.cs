@@ -1,79 +1,79 @@
 using System.Runtime.InteropServices;
 using System.Text;
 using TensorParallel.Protocol.Wire;
+using TensorParallel.Worker.Native;
+using static TensorParallel.Worker.Native.CudaDriver;
 
 namespace TensorParallel.Worker.Cli;
 
 /// <summary>
 /// Asks the CUDA driver for its devices, without a context (one would cost hundreds of megabytes on every GPU) and
-/// without a toolkit. The driver is looked up at run time: a machine without one is an ordinary machine.
+/// without a toolkit: a machine without a driver is an ordinary machine. Their free memory is told by NVML, where that is.
 /// </summary>
 internal static unsafe class CudaProbe
 {
-    private const string Library = "libcuda.so.1";
-    private const int ComputeCapabilityMajor = 75; // CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR
-    private const int ComputeCapabilityMinor = 76;
-    private const int NameBytes = 256;
+    private const int TextBytes = 256;
 
     /// <summary>All GPUs; where there are none, <paramref name="unavailable"/> says why in one sentence.</summary>
     public static IReadOnlyList<GpuInventory> Gpus(out string? unavailable)
     {
-        if (!NativeLibrary.TryLoad(Library, out var driver))
+        unavailable = UnavailableReason;
+        if (unavailable is not null)
         {
-            unavailable = $"The CUDA driver library {Library} is not installed on this machine.";
             return [];
         }
 
         try
         {
-            var gpus = Gpus(driver);
-            unavailable = gpus.Count == 0 ? "The CUDA driver shows no device; is CUDA_VISIBLE_DEVICES empty?" : null;
-            return gpus;
+            return Gpus();
         }
-        catch (Exception exception) when (exception is EntryPointNotFoundException or InvalidOperationException)
+        catch (Exception exception) when (exception is EntryPointNotFoundException or NativeException)
         {
-            unavailable = exception.Message;
+            unavailable = $"The NVIDIA driver does not answer: {exception.Message}";
             return [];
         }
     }
 
-    private static List<GpuInventory> Gpus(nint driver)
+    private static List<GpuInventory> Gpus()
     {
-        var initialise = (delegate* unmanaged<uint, int>)NativeLibrary.GetExport(driver, "cuInit");
-        var getCount = (delegate* unmanaged<int*, int>)NativeLibrary.GetExport(driver, "cuDeviceGetCount");
-        var get = (delegate* unmanaged<int*, int, int>)NativeLibrary.GetExport(driver, "cuDeviceGet");
-        var getName = (delegate* unmanaged<byte*, int, int, int>)NativeLibrary.GetExport(driver, "cuDeviceGetName");
-        var getMemory = (delegate* unmanaged<nuint*, int, int>)NativeLibrary.GetExport(driver, "cuDeviceTotalMem_v2");
-        var getAttribute =
-            (delegate* unmanaged<int*, int, int, int>)NativeLibrary.GetExport(driver, "cuDeviceGetAttribute");
-
-        Check(initialise(0), "cuInit");
         int count;
-        Check(getCount(&count), "cuDeviceGetCount");
+        Check(cuDeviceGetCount(&count));
         var gpus = new List<GpuInventory>(count);
-        var name = stackalloc byte[NameBytes];
+        var hasMemoryInfo = Nvml.UnavailableReason is null && Nvml.nvmlInit_v2() == Nvml.NVML_SUCCESS;
+        var text = stackalloc byte[TextBytes];
         for (var i = 0; i < count; i++)
         {
             int device, major, minor;
             nuint memory;
-            Check(get(&device, i), "cuDeviceGet");
-            Check(getName(name, NameBytes, device), "cuDeviceGetName");
-            Check(getMemory(&memory, device), "cuDeviceTotalMem_v2");
-            Check(getAttribute(&major, ComputeCapabilityMajor, device), "cuDeviceGetAttribute");
-            Check(getAttribute(&minor, ComputeCapabilityMinor, device), "cuDeviceGetAttribute");
-            var text = Encoding.UTF8.GetString(MemoryMarshal.CreateReadOnlySpanFromNullTerminated(name));
-            gpus.Add(new GpuInventory(i, text, (long)memory, $"{major}.{minor}"));
+            Check(cuDeviceGet(&device, i));
+            Check(cuDeviceGetName(text, TextBytes, device));
+            var name = Encoding.UTF8.GetString(MemoryMarshal.CreateReadOnlySpanFromNullTerminated(text));
+            Check(cuDeviceTotalMem(&memory, device));
+            Check(cuDeviceGetAttribute(&major, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, device));
+            Check(cuDeviceGetAttribute(&minor, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR, device));
+            Check(cuDeviceGetPCIBusId(text, TextBytes, device));
+            gpus.Add(new GpuInventory(i, name, (long)memory, $"{major}.{minor}")
+            {
+                MemoryFreeBytes = hasMemoryInfo ? FreeBytes(text) : null,
+            });
+        }
+
+        if (hasMemoryInfo)
+        {
+            _ = Nvml.nvmlShutdown(); // nothing is asked after it
         }
 
         return gpus;
     }
 
-    private static void Check(int result, string call)
+    // By bus id: NVML counts all GPUs of the machine, in an order of its own. Null: not told, as of a part of a GPU.
+    private static long? FreeBytes(byte* busId)
     {
-        if (result != 0)
-        {
-            throw new InvalidOperationException(
-                $"The CUDA driver answered {call} with error {result}; cuda.h names it (CUresult).");
-        }
+        nint device;
+        Nvml.nvmlMemory_t memory;
+        return Nvml.nvmlDeviceGetHandleByPciBusId_v2(busId, &device) == Nvml.NVML_SUCCESS
+            && Nvml.nvmlDeviceGetMemoryInfo(device, &memory) == Nvml.NVML_SUCCESS
+            ? (long)memory.free
+            : null;
     }
 }

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Runtime.Intrinsics;
 using TensorParallel.Protocol.Wire;
+using TensorParallel.Worker.Native;
 
 namespace TensorParallel.Worker.Cli;
 
@@ -11,7 +12,11 @@ internal static class DeviceProbe
     public static DeviceInventory Inventory()
     {
         var gpus = CudaProbe.Gpus(out var unavailable);
-        return new DeviceInventory(Cpu(), gpus, unavailable);
+        return new DeviceInventory(Cpu(), gpus, unavailable)
+        {
+            GpuComputeProblem = gpus.Count > 0 ? Nvrtc.UnavailableReason : null,
+            GpuGroupProblem = gpus.Count > 1 ? Nccl.UnavailableReason : null,
+        };
     }
 
     private static CpuInventory Cpu()

@@ -33,8 +33,12 @@ internal static class RankHost
         builder.Services.AddSingleton(identity);
         builder.Services.AddSingleton(loader);
         builder.Services.AddSingleton<SessionService>();
+        builder.Services.AddSingleton<StartTimeline>();
         builder.Services.AddHostedService(services => services.GetRequiredService<SessionService>());
         using var host = builder.Build();
+        EarlyDevice.Wake(
+            host.Services.GetRequiredService<StartTimeline>(),
+            host.Services.GetRequiredService<ILoggerFactory>().CreateLogger(nameof(EarlyDevice)));
         var session = host.Services.GetRequiredService<SessionService>();
         await host.RunAsync(); // disposes the services
         return session.ExitCode;

@@ -10,7 +10,8 @@ internal sealed class SessionService(
     WorkerIdentity identity,
     IRankModelLoader loader,
     IHostApplicationLifetime lifetime,
-    ILogger<WorkerSession> logger) : BackgroundService
+    ILogger<WorkerSession> logger,
+    StartTimeline timeline) : BackgroundService
 {
     /// <summary>The process's exit code, once the host has stopped.</summary>
     public int ExitCode { get; private set; } = 1;
@@ -19,7 +20,7 @@ internal sealed class SessionService(
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
         await using var link = CoordinatorLink.Dial(address);
-        switch (await new WorkerSession(link, identity, loader, logger).RunAsync())
+        switch (await new WorkerSession(link, identity, loader, logger, timeline).RunAsync())
         {
             case SessionEnd.Stopped:
                 ExitCode = 0;

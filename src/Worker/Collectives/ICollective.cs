@@ -33,6 +33,18 @@ internal interface ICollective : IDisposable
     bool TryAllReduceAddRmsNorm(Tensor delta, Tensor residual, Tensor weight, float epsilon, Tensor normed) => false;
 
     /// <summary>
+    /// The same for so many rows that the ranks divide them: of residual, each rank reads and writes the rows of its own share alone,
+    /// which depend on T and H only; all other rows are undefined after true. normed is whole on every rank. So within a step,
+    /// calls with the same [T, H] may follow each other, and before anything else reads or adds to residual, <see
+    /// cref="CompleteRows"/> makes it whole. False, the same on all ranks, where this group does not do it for such tensors.
+    /// </summary>
+    bool TryDividedAllReduceAddRmsNorm(Tensor delta, Tensor residual, Tensor weight, float epsilon, Tensor normed) => false;
+
+    /// <summary>After <see cref="TryDividedAllReduceAddRmsNorm"/>: every rank gets every row of residual from whose share it is.</summary>
+    void CompleteRows(Tensor residual) =>
+        throw new InvalidOperationException($"{Name} divides no rows, so that there are none to complete.");
+
+    /// <summary>
     /// Joins column parts: <c>whole[:, offset_r … offset_r + columns[r]) = part of rank r</c>, offset_r the sum before
     /// r. Parts may be uneven or empty. part: [T, columns[Rank]]; whole: [T, Σ columns]; any 4-byte or 2-byte dtype.
     /// </summary>

@@ -29,6 +29,8 @@ internal sealed unsafe class CpuDevice(string name, int threads, long? memoryBud
     /// <summary>The threads that operations on this device share.</summary>
     public CpuThreads Threads { get; } = new(threads);
 
+    public bool IsHostMemory => true;
+
     public DeviceBuffer Allocate(long bytes, MemoryPurpose purpose)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(bytes);

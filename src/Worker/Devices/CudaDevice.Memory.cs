@@ -31,8 +31,9 @@ internal sealed unsafe partial class CudaDevice
         if (status == CUDA_ERROR_OUT_OF_MEMORY)
         {
             throw new DeviceMemoryException(
-                $"{Name} ({Model}) has too little memory: {bytes:N0} bytes wanted for {purpose}, {FreeBytes:N0} free; use more " +
-                "GPUs, a smaller context or a smaller dtype.");
+                $"{Name} ({Model}) has too little memory: {bytes:N0} bytes wanted for {purpose}, {FreeBytes:N0} free, " +
+                $"{Math.Max(0, bytes - FreeBytes):N0} missing; use more GPUs, a smaller --max-context or a smaller --dtype, or end " +
+                "other processes on it.");
         }
 
         Check(status, $"cuMemAlloc of {bytes:N0} bytes for {purpose} on {Name}");
@@ -67,6 +68,8 @@ internal sealed unsafe partial class CudaDevice
         MakeCurrent();
         _staging.ToHost(address, target);
     }
+
+    public IUploadLane OpenUploadLane(int slotBytes) => new CudaUploadLane(this, slotBytes);
 
     public IPendingCopy CopyToHostLater(DeviceBuffer source, long offset, int bytes)
     {
@@ -140,7 +143,8 @@ internal sealed unsafe partial class CudaDevice
         }
     }
 
-    private ulong Range(DeviceBuffer buffer, long offset, long bytes)
+    /// <summary>Address of a range of a buffer of this device; throws where it is another's or the range does not lie in it.</summary>
+    internal ulong Range(DeviceBuffer buffer, long offset, long bytes)
     {
         if (buffer is not CudaBuffer own || own.Device != this)
         {

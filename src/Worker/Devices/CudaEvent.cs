@@ -17,11 +17,13 @@ internal sealed unsafe class CudaEvent : IDisposable
         _handle = handle;
     }
 
-    /// <summary>Sets the point after everything issued so far.</summary>
+    /// <summary>Sets the point after everything issued so far; in a capture, whenever the graph comes there.</summary>
     public void Record()
     {
         _device.MakeCurrent();
-        Check(cuEventRecord(_handle, _device.Stream));
+        Check(_device.IsCapturing
+            ? cuEventRecordWithFlags(_handle, _device.Stream, CU_EVENT_RECORD_EXTERNAL)
+            : cuEventRecord(_handle, _device.Stream));
     }
 
     /// <summary>Waits for this point, then gives the microseconds since <paramref name="start"/>.</summary>

@@ -4,8 +4,8 @@ using static TensorParallel.Worker.Native.CudaDriver;
 namespace TensorParallel.Worker.Devices;
 
 /// <summary>
-/// Kernels of one device: compiled at first use, kept on disk by everything the machine code depends on, loaded once. A process
-/// beside this one may fill the same folder: files appear whole or not at all. One thread at a time.
+/// Kernels of one device: compiled at first use, kept on disk by everything the machine code depends on, loaded once. One thread at a
+/// time.
 /// </summary>
 internal sealed unsafe class CudaModuleCache(CudaDevice device) : IDisposable
 {
@@ -28,6 +28,8 @@ internal sealed unsafe class CudaModuleCache(CudaDevice device) : IDisposable
     private readonly Dictionary<CudaKernel, CudaFunction> _functions = [];
     private readonly Dictionary<string, nint> _modules = [];
 
+    /// <summary>The machine code behind the modules; it alone may be used by several threads.</summary>
+    public CudaCodeCache Code { get; } = new(Folder);
     /// <summary>Modules loaded, compiled ones included.</summary>
     public int Loaded { get; private set; }
 
@@ -35,7 +37,7 @@ internal sealed unsafe class CudaModuleCache(CudaDevice device) : IDisposable
     public TimeSpan LoadTime { get; private set; }
 
     /// <summary>Kernels compiled because the disk did not have them.</summary>
-    public int Compiled { get; private set; }
+    public int Compiled => Code.Compiled;
 
     /// <summary>
     /// Percent of a multiprocessor's fast memory that kernels of small steps ask to have as shared memory; −1: the driver chooses by
@@ -45,7 +47,7 @@ internal sealed unsafe class CudaModuleCache(CudaDevice device) : IDisposable
     public int Carveout { get; private set; } = s_carveout ?? SmallStepsCarveout;
 
     /// <summary>Why compiled kernels could not be kept, or null.</summary>
-    public string? DiskProblem { get; private set; }
+    public string? DiskProblem => Code.DiskProblem;
 
     /// <summary>XDG_CACHE_HOME (else <c>~/.cache</c>)<c>/tensor-parallel/kernels</c>.</summary>
     public static string Folder
@@ -126,58 +128,38 @@ internal sealed unsafe class CudaModuleCache(CudaDevice device) : IDisposable
             return known; // another entry point of the same file and defines
         }
 
-        var path = Path.Combine(Folder, $"{Path.GetFileNameWithoutExtension(kernel.File)}-{fingerprint[..32]}.cubin");
-        var module = TryLoadFile(path) ?? LoadCompiled(kernel, architecture, path);
+        if (TryLoad(Code.Get(kernel, architecture), out var module) != CUDA_SUCCESS)
+        {
+            // A file that was spoilt on the disk, or is of a driver that is gone: compiled anew it has to load.
+            var status = TryLoad(Code.Get(kernel, architecture, anew: true), out module);
+            Check(status, $"cuModuleLoadData of {kernel} compiled for {architecture}{TooNew()}");
+        }
+
         Loaded++;
         LoadTime += Stopwatch.GetElapsedTime(started);
         return _modules[fingerprint] = module;
     }
 
-    private static nint? TryLoadFile(string path)
+    private static int TryLoad(byte[] code, out nint module)
     {
-        byte[] code;
-        try
-        {
-            code = File.ReadAllBytes(path);
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            return null; // not there, or not for us: it is compiled anew
-        }
-
-        nint module;
+        nint loaded;
         fixed (byte* image = code)
         {
-            return code.Length > 0 && cuModuleLoadData(&module, image) == CUDA_SUCCESS ? module : null;
+            var status = cuModuleLoadData(&loaded, image);
+            module = loaded;
+            return status;
         }
     }
 
-    private nint LoadCompiled(CudaKernel kernel, string architecture, string path)
+    // A driver takes machine code of its own major version's compilers and of older ones.
+    private static string TooNew()
     {
-        var code = CudaCompiler.Compile(kernel, architecture);
-        Compiled++;
-        Save(path, code);
-        nint module;
-        fixed (byte* image = code)
-        {
-            Check(cuModuleLoadData(&module, image), $"cuModuleLoadData of {kernel} compiled for {architecture}");
-        }
-
-        return module;
-    }
-
-    private void Save(string path, byte[] code)
-    {
-        var temporary = $"{path}.{Environment.ProcessId}.{Guid.NewGuid():N}";
-        try
-        {
-            Directory.CreateDirectory(Folder);
-            File.WriteAllBytes(temporary, code);
-            File.Move(temporary, path, overwrite: true);
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            DiskProblem = $"Compiled kernels cannot be kept in {Folder}: {e.Message}";
-        }
+        int driver;
+        Check(cuDriverGetVersion(&driver));
+        var compiler = Native.Nvrtc.Version;
+        return compiler.Major > driver / 1000
+            ? $" by NVRTC {compiler}, which is newer than the driver (CUDA {driver / 1000}.{driver % 1000 / 10}): install a newer " +
+                $"driver, or name the folder of an older NVRTC in {Native.NativeLibraries.OverrideVariable};"
+            : string.Empty;
     }
 }

@@ -49,6 +49,7 @@ internal sealed class WorkerModel : IDisposable
     /// <param name="context">This rank's device, operations and peers.</param>
     /// <param name="progress">See <see cref="WeightLoader.Load"/>.</param>
     /// <param name="randomWeights">Makes the weights instead of reading them; null: they are read.</param>
+    /// <param name="loadThreads">Threads that read weights.</param>
     /// <exception cref="CheckpointException">
     /// The folder cannot be read, or does not hold what the plan needs.
     /// </exception>
@@ -58,10 +59,11 @@ internal sealed class WorkerModel : IDisposable
         ExecutionPlan plan,
         RankContext context,
         Action<LoadProgress>? progress = null,
-        IMeasuringOps? randomWeights = null)
+        IMeasuringOps? randomWeights = null,
+        int loadThreads = WeightLoader.DefaultThreads)
     {
         CheckPlan(plan, context);
-        var (spec, load) = randomWeights is null ? FromCheckpoint(folder, context) : FromConfig(folder, context, randomWeights);
+        var (spec, load) = randomWeights is null ? FromCheckpoint(folder, context, loadThreads) : FromConfig(folder, context, randomWeights);
         var slices = new PlanSlices(spec, plan, context.Rank);
         var owned = new List<IDisposable>();
         try
@@ -106,11 +108,12 @@ internal sealed class WorkerModel : IDisposable
 
     public void Dispose() => Free(_owned);
 
-    private static (ModelSpec Spec, LoadWeights Load) FromCheckpoint(string folder, RankContext context)
+    private static (ModelSpec Spec, LoadWeights Load) FromCheckpoint(string folder, RankContext context, int threads)
     {
         var checkpoint = Checkpoint.Open(folder);
         var spec = ArchitectureCatalog.Describe(checkpoint.Config);
-        return (spec, new WeightLoader(ModelSpecTensors.Locate(spec, checkpoint), context.Device, context.Rank).Load);
+        var tensors = ModelSpecTensors.Locate(spec, checkpoint);
+        return (spec, new WeightLoader(tensors, context.Device, context.Rank) { Threads = threads }.Load);
     }
 
     private static (ModelSpec Spec, LoadWeights Load) FromConfig(string path, RankContext context, IMeasuringOps ops)

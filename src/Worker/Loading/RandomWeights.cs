@@ -27,7 +27,7 @@ internal sealed class RandomWeights(IMeasuringOps ops, IDevice device, float dev
     /// <param name="progress">Called after each target with rising numbers; the last call says all is done.</param>
     public LoadReport Load(IReadOnlyList<WeightTarget> targets, Action<LoadProgress>? progress = null)
     {
-        var clock = Stopwatch.StartNew();
+        var began = Stopwatch.GetTimestamp();
         var total = targets.Sum(Bytes);
         var done = 0L;
         foreach (var target in targets)
@@ -43,7 +43,7 @@ internal sealed class RandomWeights(IMeasuringOps ops, IDevice device, float dev
         }
 
         device.Synchronize();
-        return new LoadReport(OwnedBytes: 0, BytesRead: 0, Files: 0, clock.Elapsed);
+        return new LoadReport(OwnedBytes: 0, BytesRead: 0, Files: 0, began, Stopwatch.GetElapsedTime(began));
     }
 
     private static long Bytes(WeightTarget target) =>

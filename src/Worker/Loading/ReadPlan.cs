@@ -6,7 +6,7 @@ using TensorParallel.Worker.Quantization;
 namespace TensorParallel.Worker.Loading;
 
 /// <summary>
-/// Turns held parts into reads of a bounded size, sorted by file and offset. Example: columns [1024, 2048) of a bf16
+/// Turns held parts into reads of a bounded size, small ones first, sorted by file and offset. Example: columns [1024, 2048) of a bf16
 /// [4096, 4096] tensor are 4,096 runs of 2,048 bytes, 8,192 apart: 6,144 unwanted bytes between them are more than a
 /// page, so each run is read by itself.
 /// </summary>
@@ -14,6 +14,9 @@ internal static class ReadPlan
 {
     /// <summary>Gaps below this are read along: the smallest piece a disk cache fetches.</summary>
     public const int PageBytes = 4096;
+
+    // Chunks of at most an eighth of a slot come first, so that they share slots: between large ones each would have one of its own.
+    private const int SmallParts = 8;
 
     /// <summary>
     /// The reads for <paramref name="targets"/>, each of at most <paramref name="chunkBytes"/> file bytes.
@@ -30,12 +33,10 @@ internal static class ReadPlan
             AddTarget(Find(tensors, target), target, chunkBytes, chunks);
         }
 
-        chunks.Sort((a, b) =>
-        {
-            var byFile = string.CompareOrdinal(a.Source.File, b.Source.File);
-            return byFile != 0 ? byFile : a.FileOffset.CompareTo(b.FileOffset);
-        });
-        return chunks;
+        return [.. chunks
+            .OrderBy(c => c.SlotBytes > chunkBytes / SmallParts)
+            .ThenBy(c => c.Source.File, StringComparer.Ordinal)
+            .ThenBy(c => c.FileOffset)];
     }
 
     private static TensorInfo Find(IReadOnlyDictionary<string, TensorInfo> tensors, WeightTarget target)
@@ -95,11 +96,14 @@ internal static class ReadPlan
     private static void AddRectangle(
         TensorInfo source, long offset, long pitch, Tensor place, int chunkBytes, List<ReadChunk> chunks)
     {
+        // Limits count what an element takes in the file or on the device, whichever is more: a slot holds either.
         var elementBytes = source.DType.SizeInBytes();
-        var columnsPerRead = Math.Min(place.Columns, chunkBytes / elementBytes);
+        var widestBytes = Math.Max(elementBytes, place.DType.SizeInBytes());
+        var columnsPerRead = Math.Min(place.Columns, Math.Max(1, chunkBytes / widestBytes));
         var gap = pitch - ((long)columnsPerRead * elementBytes);
         var withGaps = gap < PageBytes && pitch <= chunkBytes;
-        var rowsPerRead = (int)Math.Max(1, chunkBytes / (withGaps ? pitch : columnsPerRead * (long)elementBytes));
+        var wideRow = columnsPerRead * (long)widestBytes;
+        var rowsPerRead = (int)Math.Max(1, chunkBytes / (withGaps ? Math.Max(pitch, wideRow) : wideRow));
         for (var row = 0; row < place.Rows; row += rowsPerRead)
         {
             var rows = place.RowsAt(row, Math.Min(rowsPerRead, place.Rows - row));

@@ -18,7 +18,7 @@ internal sealed class SafetensorsFile : IDisposable
         _path = path;
         try
         {
-            _handle = File.OpenHandle(path);
+            _handle = File.OpenHandle(path, options: FileOptions.SequentialScan); // the disk then fetches further ahead
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {

@@ -8,8 +8,8 @@ using TensorParallel.Worker.Quantization;
 namespace TensorParallel.Worker.Loading;
 
 /// <summary>
-/// Reads this rank's parts of a checkpoint straight into their places on the device: in file order, a few threads, no
-/// whole tensor in host memory.
+/// Reads this rank's parts of a checkpoint straight into their places on the device: in file order, by several threads with a lane
+/// each, no whole tensor in host memory.
 /// </summary>
 /// <param name="tensors">Where the tensors lie, by the name that slices use.</param>
 /// <param name="device">Owner of the destinations.</param>
@@ -17,17 +17,21 @@ namespace TensorParallel.Worker.Loading;
 internal sealed class WeightLoader(IReadOnlyDictionary<string, TensorInfo> tensors, IDevice device, int rank)
 {
     /// <summary>
-    /// Most file bytes of one read: large enough for full disk speed, small enough to keep several threads busy.
+    /// Most bytes of one read and of one slot: large enough for full speed of disk and bus, small enough to keep several threads busy
+    /// and what they have just read in the processor's cache, where the bus finds it.
     /// </summary>
     public const int DefaultChunkBytes = 4 << 20;
 
-    // More threads than this compete for the same disk; several ranks load at once on one host.
-    private const int MaxThreads = 4;
+    /// <summary>Threads where nobody says how many ranks share this host's processors.</summary>
+    public const int DefaultThreads = 4;
 
     private readonly Lock _progressLock = new();
 
-    /// <summary>Most file bytes of one read.</summary>
+    /// <summary>Most bytes of one read and of one slot.</summary>
     public int ChunkBytes { get; init; } = DefaultChunkBytes;
+
+    /// <summary>Threads that read, at least 1; no more than there is work for are started.</summary>
+    public int Threads { get; init; } = DefaultThreads;
 
     /// <summary>
     /// Loads all targets; returns when they are on the device. Throws <see cref="CheckpointException"/> naming rank,
@@ -39,7 +43,7 @@ internal sealed class WeightLoader(IReadOnlyDictionary<string, TensorInfo> tenso
     /// </param>
     public LoadReport Load(IReadOnlyList<WeightTarget> targets, Action<LoadProgress>? progress = null)
     {
-        var clock = Stopwatch.StartNew();
+        var began = Stopwatch.GetTimestamp();
         var files = new Dictionary<string, SafetensorsFile>();
         try
         {
@@ -51,7 +55,8 @@ internal sealed class WeightLoader(IReadOnlyDictionary<string, TensorInfo> tenso
 
             var owned = chunks.Sum(c => c.OwnedBytes);
             Transfer(chunks, files, owned, progress);
-            return new LoadReport(owned, files.Values.Sum(f => f.BytesRead), files.Count, clock.Elapsed);
+            return new LoadReport(
+                owned, files.Values.Sum(f => f.BytesRead), files.Count, began, Stopwatch.GetElapsedTime(began));
         }
         catch (CheckpointException e)
         {
@@ -72,42 +77,62 @@ internal sealed class WeightLoader(IReadOnlyDictionary<string, TensorInfo> tenso
         long total,
         Action<LoadProgress>? progress)
     {
+        var batches = ReadBatch.Of(chunks, ChunkBytes);
         var next = -1;
         var done = 0L;
         var failures = new ConcurrentQueue<ExceptionDispatchInfo>();
-        var threads = Math.Min(Math.Min(MaxThreads, Environment.ProcessorCount), Math.Max(1, chunks.Count));
-        Parallel.For(0, threads, new ParallelOptions { MaxDegreeOfParallelism = threads }, _ =>
-        {
-            var slot = new StagingSlot(device);
-            try
-            {
-                for (var i = Interlocked.Increment(ref next);
-                    i < chunks.Count && failures.IsEmpty;
-                    i = Interlocked.Increment(ref next))
-                {
-                    slot.Transfer(files[chunks[i].Source.File], chunks[i]);
-                    Report(ref done, chunks[i].OwnedBytes, total, progress);
-                }
-            }
-            catch (Exception e)
-            {
-                failures.Enqueue(ExceptionDispatchInfo.Capture(e));
-            }
-        });
+        Thread[] threads = [.. Enumerable.Range(0, Math.Min(Threads, batches.Count)).Select(i =>
+            new Thread(Run) { IsBackground = true, Name = $"load {rank}.{i}" })];
+        Array.ForEach(threads, thread => thread.Start());
+        Array.ForEach(threads, thread => thread.Join());
 
         // The first failure is the cause; the others only say that they stopped.
         if (failures.TryDequeue(out var first))
         {
             first.Throw();
         }
+
+        void Run()
+        {
+            try
+            {
+                using var lane = device.OpenUploadLane(ChunkBytes);
+                var transfer = new ChunkTransfer(device, lane);
+                var underWay = new Queue<long>();
+                for (var i = Interlocked.Increment(ref next);
+                    i < batches.Count && failures.IsEmpty;
+                    i = Interlocked.Increment(ref next))
+                {
+                    transfer.Transfer(files, chunks, batches[i]);
+                    underWay.Enqueue(OwnedBytes(chunks, batches[i]));
+                    if (underWay.Count > lane.Slots)
+                    {
+                        Report(ref done, underWay.Dequeue(), total, progress);
+                    }
+                }
+
+                lane.Finish();
+                Report(ref done, underWay.Sum(), total, progress);
+            }
+            catch (Exception e)
+            {
+                failures.Enqueue(ExceptionDispatchInfo.Capture(e));
+            }
+        }
     }
+
+    private static long OwnedBytes(IReadOnlyList<ReadChunk> chunks, ReadBatch batch) =>
+        Enumerable.Range(batch.First, batch.Count).Sum(i => chunks[i].OwnedBytes);
 
     private void Report(ref long done, long bytes, long total, Action<LoadProgress>? progress)
     {
         lock (_progressLock)
         {
             done += bytes;
-            progress?.Invoke(new LoadProgress(done, total));
+            if (bytes > 0)
+            {
+                progress?.Invoke(new LoadProgress(done, total));
+            }
         }
     }
 }

@@ -26,6 +26,18 @@ internal sealed class TimedCollective(ICollective inner, OperationTimes times) :
         return inner.TryAllReduceAddRmsNorm(delta, residual, weight, epsilon, normed);
     }
 
+    public bool TryDividedAllReduceAddRmsNorm(Tensor delta, Tensor residual, Tensor weight, float epsilon, Tensor normed)
+    {
+        using var timing = times.Time("all_reduce_norm");
+        return inner.TryDividedAllReduceAddRmsNorm(delta, residual, weight, epsilon, normed);
+    }
+
+    public void CompleteRows(Tensor residual)
+    {
+        using var timing = times.Time("broadcast");
+        inner.CompleteRows(residual);
+    }
+
     public void AllGatherColumns(Tensor part, Tensor whole, IReadOnlyList<int> columns)
     {
         using var timing = times.Time("all_gather");

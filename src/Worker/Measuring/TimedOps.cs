@@ -73,6 +73,13 @@ internal sealed class TimedOps(IDeviceOps inner, OperationTimes times) : IDevice
         inner.Attention(fused, heads, options, rows, cache, output);
     }
 
+    public void RotateAndAttend(
+        Tensor fused, HeadLayout heads, Tensor cosSin, AttentionOptions options, StepRows rows, KvLayerView cache, Tensor output)
+    {
+        using var timing = times.Time("attention");
+        inner.RotateAndAttend(fused, heads, cosSin, options, rows, cache, output);
+    }
+
     public void GatherRows(Tensor x, Tensor indices, Tensor output)
     {
         using var timing = times.Time("gather_rows");

@@ -7,6 +7,7 @@ namespace TensorParallel.Worker.Modules;
 /// device memory. Used by one thread.
 /// </summary>
 /// <param name="context">Operations.</param>
+/// <param name="stream">The residual stream, the blocks' own.</param>
 /// <param name="embedding">Null where this rank does not look up tokens.</param>
 /// <param name="blocks">Blocks in order; may be empty.</param>
 /// <param name="finalNorm">Null where this rank has no output head.</param>
@@ -14,14 +15,13 @@ namespace TensorParallel.Worker.Modules;
 /// <param name="owned">All memory behind the modules.</param>
 internal sealed class DecoderModel(
     RankContext context,
+    ResidualStream stream,
     VocabEmbedding? embedding,
     IReadOnlyList<DecoderBlock> blocks,
     Norm? finalNorm,
     OutputHead? head,
     IReadOnlyList<IDisposable> owned) : IDisposable
 {
-    private readonly ResidualStream _stream = new(context);
-
     /// <summary>Whether this rank looks up tokens.</summary>
     public bool HasEmbedding => embedding is not null;
 
@@ -35,6 +35,7 @@ internal sealed class DecoderModel(
     /// <summary>Runs this rank's blocks on Hidden; what the last one adds is left in Delta.</summary>
     public void RunBlocks(Activations a)
     {
+        stream.Begin();
         var pending = PendingDelta.None;
         foreach (var block in blocks)
         {
@@ -48,17 +49,17 @@ internal sealed class DecoderModel(
     {
         if (blocks.Count > 0)
         {
-            _stream.Complete(a.Hidden, Inner(a).Delta, blocks[^1].Leaves);
+            stream.Complete(a.Hidden, Inner(a).Delta, blocks[^1].Leaves);
         }
     }
 
-    /// <summary>Final norm of all rows into Normed; ends the pass.</summary>
+    /// <summary>Final norm of all rows into Normed; ends the pass: Hidden may be whole on no rank any more.</summary>
     public void Normalize(Activations a)
     {
         var norm = finalNorm ?? throw NotHere("final norm");
         if (blocks.Count > 0)
         {
-            _stream.Normalize(a.Hidden, Inner(a).Delta, blocks[^1].Leaves, norm, a.Normed);
+            stream.Normalize(a.Hidden, Inner(a).Delta, blocks[^1].Leaves, norm, a.Normed);
         }
         else
         {

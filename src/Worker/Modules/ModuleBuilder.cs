@@ -64,7 +64,7 @@ internal sealed class ModuleBuilder
         Norm? finalNorm = RankPlan.HasOutputHead ? Norm(_spec.FinalNorm) : null;
         var head = RankPlan.HasOutputHead ? Head(table) : null;
         return new BuiltModel(
-            new DecoderModel(_context, embedding, blocks, finalNorm, head, _weights.Owned), _weights.Targets);
+            new DecoderModel(_context, _stream, embedding, blocks, finalNorm, head, _weights.Owned), _weights.Targets);
     }
 
     private Tensor Table() => _weights.Table(new WeightPart(

@@ -8,6 +8,8 @@ namespace TensorParallel.Worker.Modules;
 /// <summary>Cosines and sines of the rotary angles of every position.</summary>
 internal static class RopeTable
 {
+    private const int PieceElements = 1 << 20;
+
     /// <summary>
     /// Fills F32 [positions, RotaryDim]: the first half of a row cosines, the second sines. The angle is rounded to
     /// float before its cosine is taken, as transformers does: at position 2,000 that moves it by up to 6e-5, which
@@ -15,11 +17,15 @@ internal static class RopeTable
     /// </summary>
     public static void Fill(RopeSpec rope, Tensor table, IDevice device)
     {
-        var row = new float[rope.RotaryDim];
-        for (var position = 0; position < table.Rows; position++)
+        // A row is 512 bytes where heads have 128 columns: as many as fit go over together.
+        var rowsTogether = table.RowStride == table.Columns ? Math.Max(1, PieceElements / rope.RotaryDim) : 1;
+        var rows = new float[Math.Min(rowsTogether, Math.Max(1, table.Rows)) * rope.RotaryDim];
+        for (var first = 0; first < table.Rows; first += rowsTogether)
         {
-            FillRow(rope, position, row);
-            device.CopyToDevice(MemoryMarshal.AsBytes<float>(row), table.Buffer, table.RowsAt(position, 1).OffsetBytes);
+            var count = Math.Min(rowsTogether, table.Rows - first);
+            Parallel.For(0, count, i => FillRow(rope, first + i, rows.AsSpan(i * rope.RotaryDim, rope.RotaryDim)));
+            var bytes = MemoryMarshal.AsBytes(rows.AsSpan(0, count * rope.RotaryDim));
+            device.CopyToDevice(bytes, table.Buffer, table.RowsAt(first, count).OffsetBytes);
         }
     }
 

@@ -28,6 +28,12 @@ internal static unsafe partial class CudaDriver
     [LibraryImport(Library)]
     internal static partial int cuDeviceGetAttribute(int* value, int attribute, int device);
 
+    [LibraryImport(Library, EntryPoint = "cuDeviceTotalMem_v2")]
+    internal static partial int cuDeviceTotalMem(nuint* bytes, int device);
+
+    [LibraryImport(Library)]
+    internal static partial int cuDeviceGetPCIBusId(byte* id, int length, int device);
+
     [LibraryImport(Library)]
     internal static partial int cuDevicePrimaryCtxRetain(nint* context, int device);
 
@@ -81,6 +87,9 @@ internal static unsafe partial class CudaDriver
 
     [LibraryImport(Library)]
     internal static partial int cuEventRecord(nint @event, nint stream);
+
+    [LibraryImport(Library)]
+    internal static partial int cuEventRecordWithFlags(nint @event, nint stream, uint flags);
 
     [LibraryImport(Library)]
     internal static partial int cuEventSynchronize(nint @event);

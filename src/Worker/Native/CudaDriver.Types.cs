@@ -6,6 +6,7 @@ internal static unsafe partial class CudaDriver
 {
     internal const int CUDA_SUCCESS = 0;
     internal const int CUDA_ERROR_OUT_OF_MEMORY = 2;
+    internal const int CUDA_ERROR_NO_DEVICE = 100;
 
     internal const int CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT = 16;
     internal const int CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR = 75;
@@ -14,7 +15,9 @@ internal static unsafe partial class CudaDriver
 
     internal const uint CU_STREAM_NON_BLOCKING = 1;
     internal const uint CU_EVENT_DEFAULT = 0;
+    internal const uint CU_EVENT_BLOCKING_SYNC = 1;
     internal const uint CU_EVENT_DISABLE_TIMING = 2;
+    internal const uint CU_EVENT_RECORD_EXTERNAL = 1;
     internal const uint CU_MEMHOSTALLOC_PORTABLE = 1;
     internal const int CU_STREAM_CAPTURE_MODE_THREAD_LOCAL = 1;
     internal const int CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES = 8;

@@ -6,6 +6,7 @@ namespace TensorParallel.Worker.Native;
 internal static unsafe partial class CudaDriver
 {
     internal const int CUDA_ERROR_NOT_READY = 600;
+    internal const uint CU_MEMORYTYPE_HOST = 1;
     internal const uint CU_MEMORYTYPE_DEVICE = 2;
 
     [LibraryImport(Library)]

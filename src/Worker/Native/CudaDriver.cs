@@ -7,6 +7,7 @@ namespace TensorParallel.Worker.Native;
 internal static unsafe partial class CudaDriver
 {
     private const string Library = NativeLibraries.Cuda;
+    private const string NoGpu = "The NVIDIA driver sees no GPU; see what nvidia-smi and CUDA_VISIBLE_DEVICES say.";
 
     static CudaDriver() => NativeLibraries.UseResolver();
 
@@ -44,6 +45,11 @@ internal static unsafe partial class CudaDriver
         }
 
         var status = cuInit(0);
+        if (status == CUDA_ERROR_NO_DEVICE)
+        {
+            return NoGpu;
+        }
+
         if (status != CUDA_SUCCESS)
         {
             return $"The NVIDIA driver does not start: cuInit(0) failed with {Describe(status)}; see what nvidia-smi says.";
@@ -53,7 +59,7 @@ internal static unsafe partial class CudaDriver
         Check(cuDriverGetVersion(&version));
         Check(cuDeviceGetCount(&count));
         return count == 0
-            ? "The NVIDIA driver sees no GPU; see what nvidia-smi and CUDA_VISIBLE_DEVICES say."
+            ? NoGpu
             : version < 12000
                 ? $"The NVIDIA driver supports CUDA {version / 1000}.{version % 1000 / 10}, but 12.0 is needed; install a newer driver."
                 : null;

@@ -14,6 +14,7 @@ internal static class NativeLibraries
     internal const string Nvrtc = "tp-nvrtc";
     internal const string CublasLt = "tp-cublasLt";
     internal const string Nccl = "tp-nccl";
+    internal const string Nvml = "tp-nvml";
 
     /// <summary>Folders, separated by colons, that are searched first.</summary>
     internal const string OverrideVariable = "TP_NATIVE_PATH";
@@ -28,6 +29,7 @@ internal static class NativeLibraries
             CublasLt, "cuBLASLt", ["libcublasLt.so.13", "libcublasLt.so.12", "libcublasLt.so"], null,
             "install cuBLAS (12 or newer)"),
         new(Nccl, "NCCL", ["libnccl.so.2", "libnccl.so"], null, "install NCCL 2"),
+        new(Nvml, "NVML", ["libnvidia-ml.so.1"], null, "install an NVIDIA driver"),
     ];
 
     private static readonly ConcurrentDictionary<string, Resolution> s_resolved = new();

@@ -8,10 +8,16 @@ internal static unsafe partial class Nvrtc
 {
     private const string Library = NativeLibraries.Nvrtc;
 
+    // The first that knows compute capability 9.0 with its own instructions (sm_90a).
+    private const int LeastMajor = 12;
+
     static Nvrtc() => NativeLibraries.UseResolver();
 
     /// <summary>Why kernels cannot be compiled, one sentence, or null.</summary>
-    internal static string? UnavailableReason => NativeLibraries.UnavailableReason(Library);
+    internal static string? UnavailableReason => NativeLibraries.UnavailableReason(Library) ?? (Version.Major >= LeastMajor
+        ? null
+        : $"NVRTC {Version} ({NativeLibraries.LoadedFrom(Library)}) is too old: install the CUDA runtime compiler (12.4 or newer), or "
+            + $"name its folder in {NativeLibraries.OverrideVariable}.");
 
     /// <summary>Version, for example 13.0.</summary>
     internal static Version Version

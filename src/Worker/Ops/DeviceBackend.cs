@@ -10,6 +10,8 @@ internal sealed record DeviceBackend(IDevice Device, IDeviceOps Ops, ISamplingOp
 {
     /// <summary>Measuring on it; owns nothing.</summary>
     public required IMeasuringOps Measuring { get; init; }
+    /// <summary>What makes it slower than it could be, a sentence; null: nothing.</summary>
+    public string? Warning { get; init; }
 
     public void Dispose()
     {

@@ -17,6 +17,15 @@ internal static class DeviceBackendCatalog
             [DeviceKinds.Cuda] = OpenCuda,
         };
 
+    /// <summary>
+    /// What can be done for a device before it is opened, from any thread, with names for reports; nothing for most kinds. Their
+    /// failures come again when it is opened.
+    /// </summary>
+    public static IReadOnlyList<(string Name, Action Step)> WakingSteps(string device) =>
+        DeviceKinds.Of(device) == DeviceKinds.Cuda
+            ? [("driver", CudaDevice.WakeDriver), ("context", () => CudaDevice.WakeContext(CudaOrdinal(device)))]
+            : [];
+
     /// <summary>Opens a device.</summary>
     /// <exception cref="PlanException">The name is not one of a device that this worker knows.</exception>
     /// <exception cref="Native.NativeException">The device is not there, or a library that it needs.</exception>
@@ -42,16 +51,15 @@ internal static class DeviceBackendCatalog
 
     private static DeviceBackend OpenCuda(DeviceOpening opening)
     {
-        var number = opening.Name.AsSpan(DeviceKinds.Cuda.Length);
-        var ordinal = number.Length > 1 && int.TryParse(number[1..], NumberStyles.None, CultureInfo.InvariantCulture, out var parsed)
-            ? parsed
-            : throw new PlanException($"{opening.Name} is no device: GPUs are named cuda:0, cuda:1 and so on.");
-        var device = new CudaDevice(ordinal, opening.Poison);
+        var device = new CudaDevice(CudaOrdinal(opening.Name), opening.Poison);
         try
         {
             return new DeviceBackend(device, new CudaOps(device), OpenCudaSampling(device))
             {
                 Measuring = new CudaMeasuringOps(device),
+                Warning = Native.CublasLt.UnavailableReason is { } reason
+                    ? $"Prompts are computed by slow kernels, 16 tokens at a time: {reason}"
+                    : null,
             };
         }
         catch
@@ -59,5 +67,13 @@ internal static class DeviceBackendCatalog
             device.Dispose();
             throw;
         }
+    }
+
+    private static int CudaOrdinal(string name)
+    {
+        var number = name.AsSpan(DeviceKinds.Cuda.Length);
+        return number.Length > 1 && int.TryParse(number[1..], NumberStyles.None, CultureInfo.InvariantCulture, out var ordinal)
+            ? ordinal
+            : throw new PlanException($"{name} is no device: GPUs are named cuda:0, cuda:1 and so on.");
     }
 }

@@ -18,6 +18,12 @@ internal interface IDeviceOps : IDisposable
     Protocol.Checkpoints.DType ActivationDType(Protocol.Checkpoints.DType modelDType);
 
     /// <summary>
+    /// Makes ready what operations on a model of this dtype and these head sizes will ask for first: machine code from disk or
+    /// compiler. May run beside everything else; what it leaves out is made at first use. Returns how many pieces it made ready.
+    /// </summary>
+    int Prepare(Protocol.Checkpoints.DType modelDType, IReadOnlyCollection<int> headDims, int threads) => 0;
+
+    /// <summary>
     /// Ids of a step's rows: ids[t] = given[t] where that is 0 or more, else lastTokens[slots[t]], or −1 where the slot is −1 (a row
     /// that only fills up the step). given, slots, ids: I32 [1, T]; lastTokens: I32 [1, slots there are].
     /// </summary>

@@ -20,9 +20,6 @@ internal interface IRankModel : IDisposable
     /// <summary>Device memory, one entry a purpose.</summary>
     IReadOnlyList<MemoryUse> MemoryUse();
 
-    /// <summary>What loading was spent on, in order.</summary>
-    IReadOnlyList<StartPart> StartParts => [];
-
     /// <summary>Measures; no step runs meanwhile. What is a collective is measured on all ranks at once.</summary>
     IReadOnlyList<Figure> Measure(MeasureRequest request) =>
         throw new NotSupportedException($"This rank measures no {request.Kind}.");

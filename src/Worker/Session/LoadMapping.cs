@@ -27,6 +27,7 @@ internal static class LoadMapping
         return new RankLoad(rank, message.ModelFolder, plan, message.Collective,
             TimeSpan.FromMilliseconds(message.CollectiveTimeoutMs), message.Threads)
         {
+            LoadThreads = Math.Max(1, message.LoadThreads),
             RandomWeights = message.RandomWeights,
             TimeOperations = message.TimeOperations,
         };

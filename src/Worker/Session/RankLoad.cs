@@ -12,6 +12,15 @@ namespace TensorParallel.Worker.Session;
 internal sealed record RankLoad(
     int Rank, string ModelFolder, ExecutionPlan Plan, string Collective, TimeSpan CollectiveTimeout, int Threads)
 {
+    /// <summary>Threads that read weights, at least 1.</summary>
+    public int LoadThreads { get; init; } = Loading.WeightLoader.DefaultThreads;
+
+    /// <summary>Tells the user of something that makes this rank slower than it could be; a sentence.</summary>
+    public Action<string> Warn { get; init; } = _ => { };
+
+    /// <summary>Takes down what the start is spent on.</summary>
+    public StartTimeline Timeline { get; init; } = new();
+
     /// <summary>Make the weights instead of reading them; the model folder may then be a bare <c>config.json</c>.</summary>
     public bool RandomWeights { get; init; }
 

@@ -7,19 +7,15 @@ namespace TensorParallel.Worker.Session;
 /// <summary>A loaded model with all it stands on.</summary>
 /// <param name="model">The model.</param>
 /// <param name="measures">Measures what it stands on.</param>
-/// <param name="startParts">What loading was spent on.</param>
 /// <param name="owned">Everything to dispose, last made first.</param>
 internal sealed class RankModel(
-    WorkerModel model, RankMeasures measures, IReadOnlyList<StartPart> startParts, Stack<IDisposable> owned) : IRankModel
+    WorkerModel model, RankMeasures measures, Stack<IDisposable> owned) : IRankModel
 {
     /// <inheritdoc/>
     public long BytesRead => model.LoadReport.BytesRead;
 
     /// <inheritdoc/>
     public IReadOnlyList<string> Notes { get; init; } = [];
-
-    /// <inheritdoc/>
-    public IReadOnlyList<StartPart> StartParts => startParts;
 
     /// <inheritdoc/>
     public IReadOnlyList<MemoryUse> MemoryUse() => measures.Device.MemoryUse();

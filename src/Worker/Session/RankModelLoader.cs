@@ -1,4 +1,6 @@
 using System.Globalization;
+using TensorParallel.Protocol.Architectures;
+using TensorParallel.Protocol.Checkpoints;
 using TensorParallel.Worker.Collectives;
 using TensorParallel.Worker.Devices;
 using TensorParallel.Worker.Execution;
@@ -16,28 +18,33 @@ internal sealed class RankModelLoader : IRankModelLoader
         RankLoad load, BootstrapExchange bootstrap, Action<long, long> progress, CancellationToken cancellationToken)
     {
         var owned = new Stack<IDisposable>();
-        var clock = new StartClock();
         try
         {
             var opening = new DeviceOpening(load.Plan.Ranks[load.Rank].Device, load.Threads);
-            var backend = Own(DeviceBackendCatalog.Open(opening));
+            var backend = Own(load.Timeline.Measure("device", () => DeviceBackendCatalog.Open(opening)));
+            var kernels = PrepareKernels(load, backend.Ops);
+            if (load.Rank == 0 && backend.Warning is { } warning)
+            {
+                load.Warn(warning);
+            }
+
             var device = backend.Device;
-            clock.End("device");
-            var collective = Own(Join(load, bootstrap, device));
-            clock.End("collective");
+            var collective = Own(load.Timeline.Measure("collective", () => Join(load, bootstrap, device)));
             var times = load.TimeOperations ? Own(new OperationTimes(backend.Measuring)) : null;
             var context = Context(load, backend, collective, times);
-            var model = Own(WorkerModel.Load(
+            var model = Own(load.Timeline.Measure("model", () => WorkerModel.Load(
                 load.ModelFolder,
                 load.Plan,
                 context,
                 told => progress(told.BytesDone, told.BytesTotal),
-                load.RandomWeights ? backend.Measuring : null));
-            clock.End("weights");
+                load.RandomWeights ? backend.Measuring : null,
+                load.LoadThreads)));
+            load.Timeline.Add("weights", model.LoadReport.Began, model.LoadReport.Duration);
+            kernels.GetAwaiter().GetResult();
             times?.Name(model.Weights);
             var measures = new RankMeasures(
                 device, backend.Measuring, collective, backend.Ops.ActivationDType(load.Plan.DType), times);
-            return new RankModel(model, measures, clock.Parts, owned) { Notes = Notes(collective) };
+            return new RankModel(model, measures, owned) { Notes = Notes(collective) };
         }
         catch
         {
@@ -51,6 +58,19 @@ internal sealed class RankModelLoader : IRankModelLoader
             owned.Push(item);
             return item;
         }
+    }
+
+    // Beside joining and reading: what is not on disk yet is compiled, which takes seconds.
+    private static Task<int> PrepareKernels(RankLoad load, IDeviceOps ops) => Task.Factory.StartNew(
+        () => load.Timeline.Measure("kernels", () => ops.Prepare(load.Plan.DType, HeadDims(load.ModelFolder), load.Threads)),
+        CancellationToken.None,
+        TaskCreationOptions.LongRunning,
+        TaskScheduler.Default);
+
+    private static int[] HeadDims(string model)
+    {
+        var config = ModelConfig.Load(Directory.Exists(model) ? Path.Combine(model, Checkpoint.ConfigFileName) : model);
+        return [.. ArchitectureCatalog.Describe(config).Blocks.Select(block => block.Attention.HeadDim).Distinct()];
     }
 
     private static IReadOnlyList<string> Notes(ICollective collective) =>

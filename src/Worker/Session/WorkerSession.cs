@@ -12,11 +12,16 @@ namespace TensorParallel.Worker.Session;
 /// model runs on the compute thread, so the end of the stream is seen in the middle of a load, a step or a collective.
 /// </summary>
 internal sealed partial class WorkerSession(
-    CoordinatorLink link, WorkerIdentity identity, IRankModelLoader loader, ILogger<WorkerSession> logger)
+    CoordinatorLink link,
+    WorkerIdentity identity,
+    IRankModelLoader loader,
+    ILogger<WorkerSession> logger,
+    StartTimeline? timeline = null)
 {
     private static readonly TimeSpan s_farewell = TimeSpan.FromSeconds(1);
 
     private readonly Action<WorkerEvent> _post = link.Post;
+    private readonly StartTimeline _timeline = timeline ?? new StartTimeline();
     private CancellationToken _lost;
     private BootstrapExchange? _bootstrap;
     private StepLimits? _limits;
@@ -30,6 +35,7 @@ internal sealed partial class WorkerSession(
         {
             Hello = new Hello { Rank = identity.Rank, ProcessId = Environment.ProcessId, Secret = identity.Secret },
         });
+        _timeline.AddSinceProcessStart("process");
         using var lost = new CancellationTokenSource();
         _lost = lost.Token;
         using var compute = new ComputeThread(identity.Rank);
@@ -128,7 +134,11 @@ internal sealed partial class WorkerSession(
             throw new WireException("A second load command came.");
         }
 
-        var load = message.ToRankLoad(identity.Rank);
+        var load = message.ToRankLoad(identity.Rank) with
+        {
+            Timeline = _timeline,
+            Warn = message => Log.Warned(logger, message),
+        };
         _limits = load.Plan.Limits;
         _bootstrap = new BootstrapExchange(_post, _lost);
         compute.Post(() => Load(load, compute));
@@ -153,16 +163,16 @@ internal sealed partial class WorkerSession(
             Microseconds = (long)elapsed.TotalMicroseconds,
             PeakResidentBytes = ProcessCalls.PeakResidentBytes(),
         };
+        loaded.Parts.Add(_timeline.Parts.Select(part => new Protocol.Wire.Workers.StartPart
+        {
+            Name = part.Name,
+            Microseconds = (long)part.Duration.TotalMicroseconds,
+            BeganMicroseconds = (long)TimeProvider.System.GetElapsedTime(0, part.Began).TotalMicroseconds,
+        }));
         foreach (var use in _model.MemoryUse())
         {
             loaded.Memory.Add(
                 new MemoryUse { Purpose = use.Purpose.ToString(), Current = use.Current, Peak = use.Peak });
-        }
-
-        foreach (var part in _model.StartParts)
-        {
-            loaded.Parts.Add(
-                new Protocol.Wire.Workers.StartPart { Name = part.Name, Microseconds = (long)part.Duration.TotalMicroseconds });
         }
 
         _post(new WorkerEvent { Loaded = loaded });
@@ -202,6 +212,9 @@ internal sealed partial class WorkerSession(
 
         [LoggerMessage(2, LogLevel.Error, "failed")]
         public static partial void Failed(ILogger logger, Exception exception);
+
+        [LoggerMessage(4, LogLevel.Warning, "{Message}")]
+        public static partial void Warned(ILogger logger, string message);
 
         [LoggerMessage(3, LogLevel.Error, "the coordinator is gone: {Reason}")]
         public static partial void CoordinatorLost(ILogger logger, string reason);

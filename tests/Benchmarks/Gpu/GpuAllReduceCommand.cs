@@ -9,11 +9,13 @@ namespace TensorParallel.Benchmarks.Gpu;
 
 /// <summary>
 /// <c>gpu-allreduce [GPUs]</c>: microseconds of a sum between GPUs by size and way, alone and with residual and norm: 100 calls in a
-/// graph, median of nine replays on rank 0. Ranks are threads with a GPU each.
+/// graph, least, median and most of 25 replays on rank 0. Ranks are threads with a GPU each.
 /// </summary>
 internal static class GpuAllReduceCommand
 {
     private const int Calls = 100;
+    private const int LargeCalls = 20;
+    private static readonly int[] s_manyRows = [256, 512, 1024, 2048, 4096, 8192];
     private static readonly TimeSpan s_timeout = TimeSpan.FromSeconds(20);
     private static readonly int[] s_kilobytes = [8, 16, 32, 64, 128, 256, 512, 1024, 2048];
     private static readonly (int Rows, int Columns)[] s_rows =
@@ -66,83 +68,109 @@ internal static class GpuAllReduceCommand
         if (joined is PeerMemoryCollective collective)
         {
             var measured = collective.Choice;
-            Sums(new GpuBench(device, ops), collective);
+            Sums(device, collective);
             collective.Choice = measured;
-            Norms(new GpuBench(device, ops), collective);
+            Norms(device, ops, collective);
+            if (joined.Timings.Any(t => t.Path == PeerCalibration.Divided))
+            {
+                Large(device, ops, collective); // not where a check of it failed
+            }
         }
     }
 
-    private static void Sums(GpuBench bench, PeerMemoryCollective collective)
+    private static void Sums(CudaDevice device, PeerMemoryCollective collective)
     {
-        Say(collective.Rank, "bf16 sum          nccl (queued)  one shot  two shots   (us)");
+        var bench = new GroupBench(device, collective);
+        Say(collective.Rank, "bf16 sum, us least/median/most of 25 replays:  nccl                    one shot                two shots");
         foreach (var kilobytes in s_kilobytes)
         {
-            var x = Zeros(bench.Device, 1, kilobytes * 512);
-            var nccl = By(new PeerChoice(0, 0, 1), Queued);
-            var oneShot = By(new PeerChoice(long.MaxValue, 0, 1), Captured);
-            var twoShots = By(new PeerChoice(0, long.MaxValue, 1), Captured);
-            Say(collective.Rank, $"{kilobytes,5} KiB         {nccl,13:F2} {oneShot,9:F2} {twoShots,10:F2}");
-            x.Buffer.Dispose();
-
-            double By(PeerChoice choice, Func<Action, double> time)
+            var x = Zeros(device, 1, kilobytes * 512);
+            var times = ((PeerChoice[])[PeerChoice.Never, PeerChoice.AlwaysOneShot, PeerChoice.AlwaysTwoShot]).Select(choice =>
             {
                 collective.Choice = choice;
-                return time(() => collective.AllReduceSum(x));
-            }
+                return bench.Measure(Calls, () => collective.AllReduceSum(x));
+            });
+            Say(collective.Rank, $"{kilobytes,5} KiB                               {Columns(times)}");
+            x.Buffer.Dispose();
         }
 
-        double Captured(Action call) => bench.Microseconds(Calls, _ => call());
-
-        double Queued(Action call)
-        {
-            call();
-            using var start = new CudaEvent(bench.Device);
-            using var end = new CudaEvent(bench.Device);
-            start.Record();
-            for (var i = 0; i < Calls; i++)
-            {
-                call();
-            }
-
-            end.Record();
-            return end.MicrosecondsSince(start) / Calls;
-        }
+        Say(collective.Rank, $"latest peer {bench.LatestMicroseconds:F0} us");
     }
 
-    private static void Norms(GpuBench bench, PeerMemoryCollective collective)
+    private static void Norms(CudaDevice device, CudaOps ops, PeerMemoryCollective collective)
     {
         var measured = collective.Choice;
-        Say(collective.Rank, "sum + residual + norm, one shot by blocks a row:  1       2       4       8 | two shots | as chosen | sum, then norm   (us)");
+        var bench = new GroupBench(device, collective);
+        Say(collective.Rank, "sum + residual + norm:      one shot, 1 block a row 2 (few rows)            4                       8                       two shots               as chosen               sum, then norm");
         foreach (var (rows, columns) in s_rows)
         {
-            var tensors = Enumerable.Range(0, 3).Select(_ => Zeros(bench.Device, rows, columns)).ToArray();
+            var tensors = Enumerable.Range(0, 3).Select(_ => Zeros(device, rows, columns)).ToArray();
             var (delta, residual, normed) = (tensors[0], tensors[1], tensors[2]);
-            var weight = Zeros(bench.Device, 1, columns);
-            var parts = new[] { 1, 2, 4, 8 }.Select(n => Fused(PeerChoice.AlwaysOneShot with { RowParts = n })).ToArray();
-            var twoShots = Fused(PeerChoice.AlwaysTwoShot with { RowParts = 4 });
-            var chosen = Fused(measured);
-            var apart = bench.Microseconds(Calls, _ =>
-            {
-                collective.AllReduceSum(delta);
-                bench.Ops.AddRmsNorm(residual, delta, weight, 1e-5f, normed);
-            });
-            Say(collective.Rank, $"{rows,3} x {columns,-5} {rows * columns / 512,5} KiB                  {string.Join(' ', parts.Select(p => $"{p,7:F2}"))}   {twoShots,9:F2}   {chosen,9:F2}   {apart,9:F2}");
-            Array.ForEach([.. tensors, weight], t => t.Buffer.Dispose());
-
-            double Fused(PeerChoice choice)
+            var weight = Zeros(device, 1, columns);
+            PeerChoice[] choices =
+            [
+                .. new[] { 1, 2, 4, 8 }.Select(PeerChoice.AlwaysOneShot.WithParts), PeerChoice.AlwaysTwoShot.WithParts(4), measured,
+            ];
+            var times = choices.Select(choice =>
             {
                 collective.Choice = choice;
-                return bench.Microseconds(Calls, _ =>
+                return bench.Measure(Calls, () =>
                 {
                     if (!collective.TryAllReduceAddRmsNorm(delta, residual, weight, 1e-5f, normed))
                     {
-                        collective.AllReduceSum(delta);
-                        bench.Ops.AddRmsNorm(residual, delta, weight, 1e-5f, normed);
+                        Apart();
                     }
                 });
+            }).ToList();
+            times.Add(bench.Measure(Calls, Apart));
+            Say(collective.Rank, $"{rows,3} x {columns,-5} {rows * columns / 512,5} KiB         {Columns(times)}");
+            Array.ForEach([.. tensors, weight], t => t.Buffer.Dispose());
+
+            void Apart()
+            {
+                collective.AllReduceSum(delta);
+                ops.AddRmsNorm(residual, delta, weight, 1e-5f, normed);
             }
         }
+
+        Say(collective.Rank, $"latest peer {bench.LatestMicroseconds:F0} us");
+        collective.Choice = measured;
     }
+
+    private static void Large(CudaDevice device, CudaOps ops, PeerMemoryCollective collective)
+    {
+        var measured = collective.Choice;
+        var bench = new GroupBench(device, collective);
+        Say(collective.Rank, "many rows x 4096:           nccl                    nccl, then norm         rows divided, sum + residual + norm");
+        foreach (var rows in s_manyRows)
+        {
+            var tensors = Enumerable.Range(0, 3).Select(_ => Zeros(device, rows, 4096)).ToArray();
+            var (delta, residual, normed) = (tensors[0], tensors[1], tensors[2]);
+            var weight = Zeros(device, 1, 4096);
+            collective.Choice = PeerChoice.Never;
+            var sum = bench.Measure(LargeCalls, () => collective.AllReduceSum(delta));
+            var apart = bench.Measure(LargeCalls, () =>
+            {
+                collective.AllReduceSum(delta);
+                ops.AddRmsNorm(residual, delta, weight, 1e-5f, normed);
+            });
+            collective.Choice = PeerChoice.AlwaysDivided;
+            var divided = bench.Measure(LargeCalls, () =>
+            {
+                if (!collective.TryDividedAllReduceAddRmsNorm(delta, residual, weight, 1e-5f, normed))
+                {
+                    throw new InvalidOperationException($"{rows} rows were not divided.");
+                }
+            });
+            Say(collective.Rank, $"{rows,5} rows {rows / 128,3} MiB             {Columns([sum, apart, divided])}");
+            Array.ForEach([.. tensors, weight], t => t.Buffer.Dispose());
+        }
+
+        Say(collective.Rank, $"latest peer {bench.LatestMicroseconds:F0} us");
+        collective.Choice = measured;
+    }
+
+    private static string Columns(IEnumerable<Spread> times) => string.Join(' ', times.Select(t => $"{t,-23}"));
 
     private static Tensor Zeros(CudaDevice device, int rows, int columns)
     {

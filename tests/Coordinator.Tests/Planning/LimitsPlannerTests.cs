@@ -72,8 +72,37 @@ public sealed class LimitsPlannerTests
         Assert.Equal(2, problems.Count);
         Assert.Equal(
             "Rank 1 (cuda:1) needs 8.0 GiB for weights, 55.6 MiB for activations and sampling and 128 MiB for the KV " +
-            "cache, but nine tenths of its memory are 5.4 GiB; use more devices, a smaller dtype or a shorter context.",
+            "cache, but nine tenths of its memory are 5.4 GiB: 2.7 GiB are missing; use 4 such devices, or use devices with more free " +
+            "memory.",
             problems[1]);
+    }
+
+    [Fact]
+    public void OtherProcessesMemory_AndAContextThatFits_AreNamed()
+    {
+        var spec = PlanCases.Public("llama-3.1-8b") with { MaxPositionEmbeddings = 8192 };
+        var request = PlanCases.OnCpus(spec, 1) with { Devices = [new("cuda:0", 35 * GiB / 2, 80 * GiB)], DType = DType.BF16 };
+
+        var problem = Assert.Single(Assert.Throws<PlanException>(() => Planner.Plan(request)).Problems);
+
+        Assert.Contains("its free memory (17.5 GiB of 80.0 GiB; other processes hold 62.5 GiB)", problem, StringComparison.Ordinal);
+        var fits = int.Parse(problem.Split("--max-context ")[1].Split(',')[0], System.Globalization.CultureInfo.InvariantCulture);
+        Assert.InRange(fits, 256, 8191);
+        Assert.Equal(fits, Planner.Plan(request with { Limits = new(MaxContextTokens: fits) }).Limits.MaxContextTokens);
+        Assert.Throws<PlanException>(() => Planner.Plan(request with { Limits = new(MaxContextTokens: fits + 512) }));
+    }
+
+    [Fact]
+    public void TheNumberOfDevicesThatIsAdvised_IsEnough()
+    {
+        var spec = PlanCases.Public("llama-3.1-70b");
+        var request = PlanCases.OnCpus(spec, 1) with { Devices = [new("cuda:0", 80 * GiB)], DType = DType.BF16 };
+
+        var problem = Assert.Throws<PlanException>(() => Planner.Plan(request)).Message;
+
+        var devices = int.Parse(problem.Split("; use ")[1].Split(' ')[0], System.Globalization.CultureInfo.InvariantCulture);
+        var more = request with { Devices = [.. Enumerable.Range(0, devices).Select(i => new PlanDevice($"cuda:{i}", 80 * GiB))] };
+        Assert.Equal(devices, Planner.Plan(more).WorldSize);
     }
 
     [Fact]

@@ -10,13 +10,18 @@ public sealed class DeviceInventoryTests
     [Fact]
     public void An_inventory_comes_back_equal()
     {
-        var inventory = new DeviceInventory(s_cpu, [new GpuInventory(0, "One", 80L << 30, "9.0")], null);
+        var inventory = new DeviceInventory(s_cpu, [new GpuInventory(0, "One", 80L << 30, "9.0") { MemoryFreeBytes = 7 }], null)
+        {
+            GpuGroupProblem = "NCCL is gone.",
+        };
 
         var back = DeviceInventory.FromJson(inventory.ToJson());
 
         Assert.Equal(inventory.Cpu, back.Cpu);
         Assert.Equal(inventory.Gpus, back.Gpus);
         Assert.Null(back.GpuUnavailableReason);
+        Assert.Null(back.GpuComputeProblem);
+        Assert.Equal("NCCL is gone.", back.GpuGroupProblem);
     }
 
     [Fact]

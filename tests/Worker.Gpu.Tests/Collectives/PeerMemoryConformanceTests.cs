@@ -14,7 +14,7 @@ public sealed class PeerMemoryConformanceTests
         ["measured"] = null,
         ["one shot"] = PeerChoice.AlwaysOneShot,
         ["two shots"] = PeerChoice.AlwaysTwoShot,
-        ["mixed"] = new PeerChoice(6_000, 20_000, 2),
+        ["mixed"] = new PeerChoice(6_000, 20_000, 2, 4),
     };
 
     public static TheoryData<int, string> Cases { get; } =

@@ -35,7 +35,7 @@ public sealed class PeerMemoryTests
             {
                 0 => PeerChoice.AlwaysOneShot,
                 1 => PeerChoice.AlwaysTwoShot,
-                _ => new PeerChoice(16 << 10, 64 << 10, 1),
+                _ => new PeerChoice(16 << 10, 64 << 10, 1, 1),
             };
             collective.AllReduceSum(tensors[call]);
         }
@@ -58,6 +58,11 @@ public sealed class PeerMemoryTests
     [MemberData(nameof(Sizes))]
     public void Sum_residual_and_norm_in_one_are_the_three_one_after_the_other(int size) =>
         PeerRun.All(size, null, (collective, device) => new SumCases(collective, device).FusedIsUnfused());
+
+    [Theory]
+    [MemberData(nameof(Sizes))]
+    public void Divided_rows_are_those_that_every_rank_makes(int size) =>
+        PeerRun.All(size, null, (collective, device) => new SumCases(collective, device).DividedIsUnfused());
 
     [Theory]
     [MemberData(nameof(Sizes))]

@@ -11,7 +11,7 @@ namespace TensorParallel.Worker.Gpu.Tests.Collectives;
 internal sealed class SumCases(PeerMemoryCollective collective, CudaDevice device)
 {
     private static readonly PeerChoice[] s_choices =
-        [.. new[] { 1, 2, 4, 8 }.Select(parts => PeerChoice.AlwaysOneShot with { RowParts = parts }), PeerChoice.AlwaysTwoShot with { RowParts = 4 }];
+        [.. new[] { 1, 2, 4, 8 }.Select(parts => PeerChoice.AlwaysOneShot.WithParts(parts)), PeerChoice.AlwaysTwoShot.WithParts(4)];
 
     /// <summary>A whole number whose sums over eight ranks are exact in bf16.</summary>
     public static float Term(int call, int rank) => 1 + ((call + (3 * rank)) % 16);
@@ -65,13 +65,73 @@ internal sealed class SumCases(PeerMemoryCollective collective, CudaDevice devic
         foreach (var dtype in CudaElement.All)
         {
             foreach (var (rows, columns, gap) in ((int, int, int)[])
-                [(1, 4096, 0), (1, 8, 8), (3, 2056, 8), (16, 4096, 0), (4, 8192, 0), (70, 64, 0), (150, 1024, 16), (2, 16384, 0)])
+                [(1, 4096, 0), (1, 8, 8), (3, 2056, 8), (16, 4096, 0), (4, 8192, 0), (70, 64, 0), (150, 1024, 16), (1, 8192, 0), (2, 4096, 8), (2, 16384, 0)])
             {
                 foreach (var choice in s_choices)
                 {
                     collective.Choice = choice;
                     CheckFused(ops, dtype, rows, columns, gap);
                 }
+            }
+        }
+    }
+
+    /// <summary>
+    /// Divided rows against rows that every rank makes, twice over the same residual: the same normed rows, and the same residual
+    /// after it was completed, to the bit.
+    /// </summary>
+    public void DividedIsUnfused()
+    {
+        collective.Choice = PeerChoice.AlwaysDivided;
+        foreach (var (rows, columns, gap) in ((int, int, int)[])
+            [(64, 64, 0), (65, 2056, 8), (77, 8192, 0), (2100, 128, 16), (600, 4096, 0)])
+        {
+            CheckDivided(DType.BF16, rows, columns, gap);
+        }
+
+        CheckDivided(DType.F16, 71, 1024, 8);
+    }
+
+    private void CheckDivided(DType dtype, int rows, int columns, int gap)
+    {
+        var stride = columns + gap;
+        var random = new Random(rows + columns);
+        var weight = ((IDevice)device).AllocateTensor(dtype, 1, columns, MemoryPurpose.Workspace);
+        Upload(device, weight, Values(random, columns));
+        var tensors = Enumerable.Range(0, 6).Select(_ => ((IDevice)device).AllocateTensor(dtype, rows, stride, MemoryPurpose.Workspace)).ToArray();
+        var residuals = Values(random, rows * stride);
+        Array.ForEach(tensors, t => Upload(device, t, residuals));
+        for (var round = 0; round < 2; round++)
+        {
+            var terms = Enumerable.Range(0, collective.Size).Select(_ => Values(random, rows * stride)).ToArray()[collective.Rank];
+            Upload(device, tensors[0], terms);
+            Upload(device, tensors[3], terms);
+            var views = tensors.Select(t => t with { Columns = columns }).ToArray();
+            Assert.True(collective.TryDividedAllReduceAddRmsNorm(views[0], views[1], weight, 1e-5f, views[2]));
+            collective.Choice = PeerChoice.AlwaysOneShot;
+            for (var row = 0; row < rows; row++)
+            {
+                Assert.True(collective.TryAllReduceAddRmsNorm(
+                    views[3].RowsAt(row, 1), views[4].RowsAt(row, 1), weight, 1e-5f, views[5].RowsAt(row, 1)));
+            }
+
+            collective.Choice = PeerChoice.AlwaysDivided;
+            device.Synchronize();
+            collective.ThrowIfFailed();
+            AssertSame(tensors[2], tensors[5], $"normed rows of [{rows}, {columns}], round {round}");
+        }
+
+        collective.CompleteRows(tensors[1]);
+        AssertSame(tensors[1], tensors[4], $"residual [{rows}, {columns}]");
+        collective.ThrowIfFailed();
+        Array.ForEach([.. tensors, weight], t => t.Buffer.Dispose());
+
+        void AssertSame(Tensor a, Tensor b, string what)
+        {
+            var (first, second) = (Download(device, a), Download(device, b));
+            for (var i = 0; i < first.Length; i++)
+            {
+                Assert.True(first[i].Equals(second[i]), $"{dtype} {what}: element {i} is {first[i]} divided, {second[i]} by every rank");
             }
         }
     }

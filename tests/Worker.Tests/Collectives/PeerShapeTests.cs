@@ -49,6 +49,45 @@ public sealed class PeerShapeTests
         }
     }
 
+    [Theory]
+    [InlineData(2, 2048, 4096, 1)]
+    [InlineData(2, 8192, 4096, 2)]
+    [InlineData(8, 4097, 4096, 2)]
+    [InlineData(8, 64, 4096, 1)]
+    [InlineData(3, 100_000, 264, 2)]
+    public void Every_row_belongs_to_one_rank_and_parts_fit(int ranks, int rows, int columns, int expected)
+    {
+        var pieces = PeerRowCalls.Pieces(rows, columns).ToArray();
+        Assert.Equal(expected, pieces.Length);
+        var owners = new int[rows];
+        foreach (var piece in pieces)
+        {
+            Assert.True((long)piece.Rows * columns * 2 <= PeerGroup.PieceBytes);
+            Assert.True((ranks - 1L) * ((piece.Rows + ranks - 1) / ranks) * columns * 2 <= PeerGroup.PieceBytes);
+            for (var rank = 0; rank < ranks; rank++)
+            {
+                var (first, count) = PeerRowCalls.Share(rank, ranks, piece);
+                Assert.True(count > 0 && count <= (piece.Rows + ranks - 1) / ranks);
+                for (var row = first; row < first + count; row++)
+                {
+                    owners[row]++;
+                }
+            }
+
+            Assert.InRange(PeerRowCalls.Lanes(132, ranks, 1, piece.Rows), 1, (piece.Rows + ranks - 1) / ranks);
+        }
+
+        Assert.All(owners, n => Assert.Equal(1, n));
+    }
+
+    [Fact]
+    public void Few_rows_share_blocks()
+    {
+        var choice = new PeerChoice(0, 0, 2, 8);
+        Assert.Equal([2, 2, 1], new[] { 1, 4, 8 }.Select(rows => choice.PartsOf(rows, 4096)));
+        Assert.Equal([8, 4, 2, 1], new[] { 1, 2, 3, 8 }.Select(rows => choice.PartsOf(rows, 8192)));
+    }
+
     [Fact]
     public void Limits_follow_the_fastest_way_from_the_smallest_size_up()
     {

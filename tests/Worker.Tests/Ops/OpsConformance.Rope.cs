@@ -36,7 +36,7 @@ public abstract partial class OpsConformance
         foreach (var heads in (HeadLayout[])[new(0, 8, 0, 2, 4, headDim), new(0, 3, 0, 3, 1, headDim), new(0, 20, 0, 1, 20, headDim)])
         {
             foreach (var sequences in ((int, int)[][])[
-                [(0, 1)], [(15, 1)], [(16, 1)], [(63, 1)], [(64, 1), (0, 1), (Random.Next(300), 1)], [(700, 1)], [(30, 5), (7, 1)]])
+                [(0, 1)], [(15, 1)], [(16, 1)], [(63, 1)], [(64, 1), (0, 1), (Random.Next(300), 1)], [(700, 1)], [(30, 5), (7, 1)], [(-1, 1), (40, 1), (-1, 1)]])
             {
                 var shape = new PagedCase(heads, cacheDType, 16, sequences);
                 RotateAndAttend(shape, rotaryDim, new AttentionOptions(1 / MathF.Sqrt(headDim)));

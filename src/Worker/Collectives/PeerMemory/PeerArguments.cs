@@ -55,6 +55,26 @@ internal static unsafe class PeerArguments
         internal float Epsilon;
     }
 
+    /// <summary>peer_rows.cu.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    internal struct Rows
+    {
+        internal Group Group;
+        internal nint Delta;
+        internal nint Residual;
+        internal nint Weight;
+        internal nint Output;
+        internal long DeltaStride;
+        internal long ResidualStride;
+        internal long OutputStride;
+        internal long Flags;
+        internal long Parts;
+        internal long Results;
+        internal int RowCount;
+        internal int Columns;
+        internal float Epsilon;
+    }
+
     /// <summary>peer_gather.cu.</summary>
     [StructLayout(LayoutKind.Sequential)]
     internal struct Gather

@@ -16,12 +16,15 @@ internal sealed class PeerCalibration(PeerGroup group, ICollective others, RankE
     /// <summary>See <see cref="OneShot"/>.</summary>
     internal const string TwoShots = "two shots";
 
+    /// <summary>See <see cref="OneShot"/>.</summary>
+    internal const string Divided = "rows divided";
+
     /// <summary>Name of a plain sum, as <see cref="CollectiveTiming.Operation"/>.</summary>
     internal const string SumOperation = "all-reduce";
 
     private const string NormOperation = "all-reduce + norm";
     private const int Calls = 10;
-    private const int NormColumns = 4096;
+    private const int DividedRows = 2048;
 
     private static readonly int[] s_bytes = [8 << 10, 32 << 10, 64 << 10, 128 << 10, 256 << 10, 512 << 10, 1 << 20, 2 << 20];
     // Longer than the host takes to issue the calls, so that the GPU does not wait for it.
@@ -35,7 +38,8 @@ internal sealed class PeerCalibration(PeerGroup group, ICollective others, RankE
     public IReadOnlyList<CollectiveTiming> Timings => _timings;
 
     /// <summary>Measures and agrees.</summary>
-    public PeerChoice Choose()
+    /// <param name="divides">Whether rows may be divided, the same on all ranks.</param>
+    public PeerChoice Choose(bool divides)
     {
         using var buffer = group.Device.Allocate(s_bytes[^1], MemoryPurpose.Workspace);
         group.Device.Clear(buffer, 0, buffer.Bytes);
@@ -53,10 +57,11 @@ internal sealed class PeerCalibration(PeerGroup group, ICollective others, RankE
             Note(SumOperation, others.Name, bytes, Queued(() => others.AllReduceSum(x)));
         }
 
-        var parts = MeasureParts();
+        var parts = MeasureParts(PeerCalls.RowElements);
+        var wideParts = MeasureParts(2 * PeerCalls.RowElements);
         var (oneShot, twoShots) = Limits(_timings);
-        var agreed = exchange.FromRankZero(oneShot, twoShots, parts);
-        return new PeerChoice(agreed[0], agreed[1], (int)agreed[2]);
+        var agreed = exchange.FromRankZero(oneShot, twoShots, parts, wideParts, divides ? MeasureDivided() : long.MaxValue);
+        return new PeerChoice(agreed[0], agreed[1], (int)agreed[2], (int)agreed[3], agreed[4]);
     }
 
     /// <summary>
@@ -92,25 +97,49 @@ internal sealed class PeerCalibration(PeerGroup group, ICollective others, RankE
             size.FirstOrDefault(t => t.Path == path)?.Microseconds ?? double.PositiveInfinity;
     }
 
-    private int MeasureParts()
+    private int MeasureParts(int columns)
     {
         if (group.Device.Capability < 90)
         {
             return 1;
         }
 
-        using var memory = group.Device.Allocate(4 * NormColumns * sizeof(ushort), MemoryPurpose.Workspace);
+        using var memory = group.Device.Allocate(4L * columns * sizeof(ushort), MemoryPurpose.Workspace);
         group.Device.Clear(memory, 0, memory.Bytes);
-        var rows = new Tensor(memory, 0, DType.BF16, 4, NormColumns, NormColumns);
+        var rows = new Tensor(memory, 0, DType.BF16, 4, columns, columns);
         var (delta, residual, weight, output) = (rows.RowsAt(0, 1), rows.RowsAt(1, 1), rows.RowsAt(2, 1), rows.RowsAt(3, 1));
-        foreach (var parts in s_parts)
+        var times = s_parts.Select(parts => Captured(
+            () => _calls.SumNorm(delta, residual, weight, 1e-5f, output, twoShot: false, parts))).ToArray();
+        for (var i = 0; i < times.Length; i++)
         {
-            Note(NormOperation, $"{parts} blocks a row", NormColumns * sizeof(ushort), Captured(
-                () => _calls.SumNorm(delta, residual, weight, 1e-5f, output, twoShot: false, parts)));
+            Note(NormOperation, $"{s_parts[i]} blocks a row", columns * sizeof(ushort), times[i]);
         }
 
-        var times = _timings.Where(t => t.Operation == NormOperation).Select(t => t.Microseconds).ToArray();
         return s_parts[Array.IndexOf(times, times.Min())];
+    }
+
+    // From which size on norm and all by divided rows take no longer than the other collective's sum alone.
+    private long MeasureDivided()
+    {
+        const int Columns = PeerCalls.RowElements;
+        using var memory = group.Device.Allocate(3L * DividedRows * Columns * sizeof(ushort), MemoryPurpose.Workspace);
+        group.Device.Clear(memory, 0, memory.Bytes);
+        var all = new Tensor(memory, 0, DType.BF16, 3 * DividedRows, Columns, Columns);
+        var calls = new PeerRowCalls(group);
+        var (from, isFaster) = (long.MaxValue, true);
+        foreach (var rows in (int[])[DividedRows, DividedRows / 4])
+        {
+            var (delta, residual, output) = (all.RowsAt(0, rows), all.RowsAt(DividedRows, rows), all.RowsAt(2 * DividedRows, rows));
+            var bytes = rows * Columns * sizeof(ushort);
+            var divided = Captured(() => calls.SumNorm(delta, residual, residual.RowsAt(0, 1), 1e-5f, output));
+            var sum = Queued(() => others.AllReduceSum(delta));
+            Note(NormOperation, Divided, bytes, divided);
+            Note(SumOperation, others.Name, bytes, sum);
+            isFaster &= divided <= sum;
+            from = isFaster ? bytes : from;
+        }
+
+        return from;
     }
 
     private void Note(string operation, string path, int bytes, double microseconds) =>

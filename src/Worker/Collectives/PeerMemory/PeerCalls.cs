@@ -5,15 +5,17 @@ using TensorParallel.Worker.Ops.Cuda;
 namespace TensorParallel.Worker.Collectives.PeerMemory;
 
 /// <summary>
-/// Launches the kernels that talk through mailboxes. They only queue work and can be captured. All blocks of a call must be on the
+/// Launches the kernels that talk through mailboxes. They only queue work and can be captured. All blocks of a call can be on the
 /// GPU at once, because they wait for peers: a call gets at most half as many as there are multiprocessors, each of which has room
-/// for one.
+/// for one (peer.cuh has the whole argument).
 /// </summary>
 internal sealed class PeerCalls(PeerGroup group)
 {
+    /// <summary>Elements of a row of which each thread of a fused norm has eight.</summary>
+    internal const int RowElements = RowThreads * 8;
+
     // Threads of a row in peer_sum_norm.cu; each does eight elements at a time, kept in registers.
     private const int RowThreads = 512;
-    private const int RowElements = RowThreads * 8;
     private const int MostThreads = 512;
     private const int FewThreads = 128;
 

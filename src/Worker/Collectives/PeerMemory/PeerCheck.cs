@@ -13,11 +13,45 @@ namespace TensorParallel.Worker.Collectives.PeerMemory;
 internal sealed class PeerCheck(PeerGroup group, RankExchange exchange)
 {
     private const int Columns = 4096;
+    private const int RowColumns = 256;
 
     private readonly PeerCalls _calls = new(group);
 
     /// <summary>Why the group cannot be used, the same on all ranks, or null. Compiles the kernels first.</summary>
     public string? Problem() => exchange.FirstProblem(Compile()) ?? exchange.FirstProblem(Try());
+
+    /// <summary>Why rows cannot be divided, the same on all ranks, or null. After <see cref="Problem"/> found none.</summary>
+    public string? RowsProblem() =>
+        exchange.FirstProblem(PeerRowCalls.IsWanted ? CompileRows() : $"{PeerRowCalls.Variable} is 0") ?? exchange.FirstProblem(TryRows());
+
+    // Row r of the sum is a multiple of (r + i) % 8, whose root mean square is √17.5, so the norm is the same for any group.
+    private string? TryRows()
+    {
+        const int Rows = 300;
+        string? problem = null;
+        var tensors = Enumerable.Range(0, 4).Select(i => ((IDevice)group.Device).AllocateTensor(
+            DType.BF16, i == 0 ? 1 : Rows, RowColumns, MemoryPurpose.Workspace)).ToArray();
+        var (weight, delta, residual, output) = (tensors[0], tensors[1], tensors[2], tensors[3]);
+        var ones = Enumerable.Repeat(Bits(1), RowColumns).ToArray();
+        group.Device.CopyToDevice(MemoryMarshal.AsBytes<ushort>(ones), weight.Buffer, 0);
+        for (var round = 0; round < 2; round++)
+        {
+            var terms = Enumerable.Range(0, Rows * RowColumns).Select(i => Bits(RowTerm(i, round, group.Rank))).ToArray();
+            group.Device.CopyToDevice(MemoryMarshal.AsBytes<ushort>(terms), delta.Buffer, 0);
+            group.Device.Clear(residual.Buffer, 0, residual.Buffer.Bytes);
+            new PeerRowCalls(group).SumNorm(delta, residual, weight, 0, output);
+            var values = new ushort[Rows * RowColumns];
+            group.Device.CopyToHost(output.Buffer, 0, MemoryMarshal.AsBytes(values.AsSpan()));
+            var wrong = Array.FindIndex(Enumerable.Range(0, values.Length).ToArray(), i =>
+                !(MathF.Abs(BitConverter.UInt32BitsToSingle((uint)values[i] << 16) - (RowTerm(i, round, 0) / MathF.Sqrt(17.5f))) < 0.02f));
+            problem ??= group.HasFailed ? $"no answer within {group.Timeout.TotalSeconds:F0} s: divided rows, round {round}"
+                : wrong >= 0 ? $"a wrong number came over: divided rows, round {round}, element {wrong}"
+                : null;
+        }
+
+        Array.ForEach(tensors, t => t.Buffer.Dispose());
+        return problem;
+    }
 
     // Both halves of the mailboxes, twice. Every rank makes all calls, whatever it sees.
     private string? Try()
@@ -44,14 +78,19 @@ internal sealed class PeerCheck(PeerGroup group, RankExchange exchange)
         return problem;
     }
 
-    private string? Compile()
+    private string? Compile() => Load(
+        CudaKernels.PeerSum(DType.BF16, group.Size),
+        CudaKernels.PeerSumNorm(DType.BF16, DType.BF16, group.Size, 1),
+        CudaKernels.PeerGather(group.Size),
+        CudaKernels.Hold());
+
+    private string? CompileRows() => Load(CudaKernels.PeerRows(DType.BF16, DType.BF16, group.Size, 1));
+
+    private string? Load(params CudaKernel[] kernels)
     {
         try
         {
-            _ = group.Device.Modules.Get(CudaKernels.PeerSum(DType.BF16, group.Size));
-            _ = group.Device.Modules.Get(CudaKernels.PeerSumNorm(DType.BF16, DType.BF16, group.Size, 1));
-            _ = group.Device.Modules.Get(CudaKernels.PeerGather(group.Size));
-            _ = group.Device.Modules.Get(CudaKernels.Hold());
+            Array.ForEach(kernels, kernel => group.Device.Modules.Get(kernel));
             return null;
         }
         catch (NativeException e)
@@ -81,6 +120,8 @@ internal sealed class PeerCheck(PeerGroup group, RankExchange exchange)
 
     // Small whole numbers: their sums, at most 8 · 9 / 2 · 7 = 252, are exact in bf16.
     private static int Term(int index, int round, int rank) => (rank + 1) * ((index + round) % 8);
+
+    private static int RowTerm(int index, int round, int rank) => Term((index / RowColumns) + (index % RowColumns), round, rank);
 
     private int Sum(int index, int round) => Enumerable.Range(0, group.Size).Sum(rank => Term(index, round, rank));
 

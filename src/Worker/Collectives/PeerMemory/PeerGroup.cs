@@ -16,8 +16,26 @@ internal sealed unsafe class PeerGroup : IDisposable
     /// </summary>
     internal const long HalfBytes = (8 << 20) + (64 << 10);
 
-    /// <summary>Bytes of a mailbox.</summary>
-    internal const long MailboxBytes = 2 * HalfBytes;
+    /// <summary>
+    /// Most bytes of normed rows that one call of peer_rows.cu divides; more go in pieces. Others' parts of a rank's rows are less:
+    /// with 8 ranks 7/8 of it.
+    /// </summary>
+    internal const long PieceBytes = 32 << 20;
+
+    /// <summary>Most lanes that flags have room for.</summary>
+    internal const int MostLanes = 1024;
+
+    /// <summary>Where flags of divided rows are: of parts and of results, by source and lane, 8 bytes each.</summary>
+    internal const long FlagsOffset = 2 * HalfBytes;
+
+    /// <summary>Where others' parts of this rank's rows come.</summary>
+    internal const long PartsOffset = FlagsOffset + (2 * PeerArguments.MostRanks * MostLanes * sizeof(long));
+
+    /// <summary>Where normed rows come.</summary>
+    internal const long ResultsOffset = PartsOffset + PieceBytes;
+
+    /// <summary>Bytes of a mailbox: 80 MiB, whatever the model; the tenth of the memory that plans leave free holds it.</summary>
+    internal const long MailboxBytes = ResultsOffset + PieceBytes;
 
     private const int GiveUpWord = 4;
 

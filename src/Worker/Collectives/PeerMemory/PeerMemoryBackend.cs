@@ -60,7 +60,14 @@ internal sealed class PeerMemoryBackend : ICollectiveBackend
         var checkTimeout = timeout < s_checkTimeout ? timeout : s_checkTimeout;
         var group = new PeerGroup(device, mailboxes, nccl.Rank, checkTimeout);
         var check = new PeerCheck(group, exchange);
-        if (check.Problem() is { } found)
+        var (found, rowsProblem) = (check.Problem(), (string?)null);
+        if (found is null)
+        {
+            rowsProblem = check.RowsProblem();
+            found = exchange.FirstProblem(group.HasFailed ? rowsProblem : null);
+        }
+
+        if (found is not null)
         {
             group.CloseOthers();
             _ = exchange.FirstProblem(null);
@@ -69,7 +76,7 @@ internal sealed class PeerMemoryBackend : ICollectiveBackend
         }
 
         var calibration = new PeerCalibration(group, nccl, exchange);
-        var choice = calibration.Choose();
+        var choice = calibration.Choose(divides: rowsProblem is null);
         group.Timeout = timeout;
         return (new PeerMemoryCollective(group, nccl, choice) { Timings = calibration.Timings }, null);
     }

@@ -18,6 +18,7 @@ internal sealed class PeerMemoryCollective : ICollective
 
     private readonly PeerGroup _group;
     private readonly PeerCalls _calls;
+    private readonly PeerRowCalls _rowCalls;
     private readonly ICollective _others;
 
     /// <summary>Takes over the group and the collective for what peers' memory is not for.</summary>
@@ -25,6 +26,7 @@ internal sealed class PeerMemoryCollective : ICollective
     {
         _group = group;
         _calls = new PeerCalls(group);
+        _rowCalls = new PeerRowCalls(group);
         _others = others;
         Choice = choice;
     }
@@ -62,13 +64,7 @@ internal sealed class PeerMemoryCollective : ICollective
 
     public bool TryAllReduceAddRmsNorm(Tensor delta, Tensor residual, Tensor weight, float epsilon, Tensor normed)
     {
-        GroupCalls.CheckSummable(delta, takesHalf: true);
-        GroupCalls.CheckNorm(delta, residual, weight, normed);
-        foreach (var tensor in (ReadOnlySpan<Tensor>)[delta, residual, weight, normed])
-        {
-            CheckDevice(tensor);
-        }
-
+        CheckNorm(delta, residual, weight, normed);
         if (Bytes(delta) == 0 || !PeerCalls.CanSumNorm(delta, residual, weight, normed)
             || Shots(delta, keepRows: true) is not { } twoShot)
         {
@@ -76,8 +72,32 @@ internal sealed class PeerMemoryCollective : ICollective
         }
 
         _group.ThrowIfFailed();
-        _calls.SumNorm(delta, residual, weight, epsilon, normed, twoShot, Choice.RowParts);
+        _calls.SumNorm(delta, residual, weight, epsilon, normed, twoShot, Choice.PartsOf(delta.Rows, delta.Columns));
         return true;
+    }
+
+    public bool TryDividedAllReduceAddRmsNorm(Tensor delta, Tensor residual, Tensor weight, float epsilon, Tensor normed)
+    {
+        CheckNorm(delta, residual, weight, normed);
+        if (Bytes(delta) < Choice.DividedBytes || !_rowCalls.CanSumNorm(delta, residual, weight, normed))
+        {
+            return false;
+        }
+
+        _group.ThrowIfFailed();
+        _rowCalls.SumNorm(delta, residual, weight, epsilon, normed);
+        return true;
+    }
+
+    public void CompleteRows(Tensor residual)
+    {
+        for (var rank = 0; rank < Size; rank++)
+        {
+            foreach (var (first, rows) in _rowCalls.SharesOf(rank, residual.Rows, residual.Columns))
+            {
+                Broadcast(residual.RowsAt(first, rows), rank);
+            }
+        }
     }
 
     public void AllGatherColumns(Tensor part, Tensor whole, IReadOnlyList<int> columns)
@@ -198,6 +218,16 @@ internal sealed class PeerMemoryCollective : ICollective
         return bytes <= Choice.OneShotBytes && _calls.CanSum(shape, twoShot: false) ? false
             : bytes <= Choice.TwoShotBytes && _calls.CanSum(shape, twoShot: true) ? true
             : null;
+    }
+
+    private void CheckNorm(Tensor delta, Tensor residual, Tensor weight, Tensor normed)
+    {
+        GroupCalls.CheckSummable(delta, takesHalf: true);
+        GroupCalls.CheckNorm(delta, residual, weight, normed);
+        foreach (var tensor in (ReadOnlySpan<Tensor>)[delta, residual, weight, normed])
+        {
+            CheckDevice(tensor);
+        }
     }
 
     private void CheckDevice(Tensor x)

@@ -212,5 +212,7 @@ internal static class CudaArguments
         internal int Sequences;
         internal float Scale;
         internal float SoftCap;
+        internal int Held;
+        internal int Early;
     }
 }

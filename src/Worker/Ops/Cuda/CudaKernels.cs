@@ -50,7 +50,7 @@ internal static class CudaKernels
     public static CudaKernel AttentionDecode(DType dtype, int headDim, DecodeShape shape, bool rotates) => new(
         "attention_decode.cu", "attention_decode",
         $"T={CudaElement.Name(dtype)} KV={CudaElement.Name(dtype)} HEAD_DIM={headDim} WARPS={shape.Warps} STAGES={shape.Stages} "
-        + $"ROPE={(rotates ? 1 : 0)}");
+        + $"CLUSTER={(shape.Join == DecodeJoin.Cluster ? 1 : 0)} ROPE={(rotates ? 1 : 0)}");
 
     public static CudaKernel AttentionAny(DType activation, DType cache, int headDim) => new(
         "attention_any.cu", "attention_any",
@@ -63,6 +63,11 @@ internal static class CudaKernels
     /// <summary>Sum over ranks, residual and norm; <paramref name="kept"/>: eights of a row that a thread keeps, 1 or 2.</summary>
     public static CudaKernel PeerSumNorm(DType activation, DType weight, int ranks, int kept) => new(
         "peer_sum_norm.cu", "peer_sum_norm",
+        $"T={CudaElement.Name(activation)} W={CudaElement.Name(weight)} RANKS={ranks} KEPT={kept}");
+
+    /// <summary>As <see cref="PeerSumNorm"/> for many rows, which the ranks divide.</summary>
+    public static CudaKernel PeerRows(DType activation, DType weight, int ranks, int kept) => new(
+        "peer_rows.cu", "peer_rows",
         $"T={CudaElement.Name(activation)} W={CudaElement.Name(weight)} RANKS={ranks} KEPT={kept}");
 
     /// <summary>Gather of small parts of so many ranks.</summary>
@@ -88,6 +93,18 @@ internal static class CudaKernels
 
     public static CudaKernel SamplingRows(string entry) => new("sampling_rows.cu", entry, string.Empty);
 
+    /// <summary>Those of <see cref="All"/> that a model of one dtype can ask for; results may be f32.</summary>
+    public static IEnumerable<CudaKernel> Of(
+        DType dtype, IReadOnlyCollection<int> headDims, int capability, int sharedMemoryBytes)
+    {
+        var types = CudaElement.All.Select(CudaElement.Name).ToArray();
+        var own = CudaElement.Name(dtype);
+        return All(capability, sharedMemoryBytes).Where(kernel => kernel.Defines.Split(' ').Select(d => d.Split('=')).All(define =>
+            define is ["HEAD_DIM", var size]
+                ? headDims.Contains(int.Parse(size, System.Globalization.CultureInfo.InvariantCulture))
+                : !types.Contains(define[^1]) || define[^1] == own || define is ["OUT", "f32"]));
+    }
+
     /// <summary>All variants for a device of this compute capability (90: 9.0) and with this much shared memory a block.</summary>
     public static IEnumerable<CudaKernel> All(int capability, int sharedMemoryBytes) =>
         [.. OfOneDevice(capability, sharedMemoryBytes), .. OfGroups()];
@@ -105,6 +122,9 @@ internal static class CudaKernels
             }
 
             yield return PeerSumNorm(DType.BF16, DType.F32, ranks, 1);
+            yield return PeerRows(DType.BF16, DType.BF16, ranks, 1);
+            yield return PeerRows(DType.BF16, DType.BF16, ranks, 2);
+            yield return PeerRows(DType.F16, DType.F32, ranks, 1);
             yield return PeerSumNorm(DType.BF16, DType.BF16, ranks, 2);
         }
     }
@@ -158,11 +178,13 @@ internal static class CudaKernels
 
             foreach (var headDim in s_headDims)
             {
-                var shape = DecodeShape.For(headDim, sharedMemoryBytes);
-                yield return AttentionDecode(t, headDim, shape, rotates: false);
-                if (DecodeShape.CanRotate(headDim))
+                foreach (var shape in DecodeShape.All(headDim, capability, sharedMemoryBytes))
                 {
-                    yield return AttentionDecode(t, headDim, shape, rotates: true);
+                    yield return AttentionDecode(t, headDim, shape, rotates: false);
+                    if (DecodeShape.CanRotate(headDim))
+                    {
+                        yield return AttentionDecode(t, headDim, shape, rotates: true);
+                    }
                 }
 
                 foreach (var method in Enum.GetValues<PrefillMethod>())

@@ -139,12 +139,20 @@ internal sealed partial class CudaOps
     private void LaunchDecode(
         DType dtype, HeadLayout heads, StepRows rows, CudaArguments.Attention arguments, bool rotates)
     {
-        var shape = DecodeShape.For(heads.HeadDim, _device.SharedMemoryBytes);
         var groups = heads.KeyValueHeads * CeilDiv(Math.Min(heads.GroupSize, heads.QueryHeads), 16);
-        arguments.Splits = Splits(rows.MaxContext, (long)groups * rows.Sequences, shape);
-        var shared = shape.SharedBytes(heads.HeadDim);
-        var function = _device.Modules.Get(CudaKernels.AttentionDecode(dtype, heads.HeadDim, shape, rotates), shared, true);
-        var grid = new CudaGrid(arguments.Splits, groups, rows.Sequences, shape.Warps * 32, shared);
+        var contexts = (long)groups * rows.Sequences;
+        var cluster = DecodeShape.ClusterBlocks(
+            _device.Capability, _device.Multiprocessors, contexts, rows.MaxContext, DecodeJoin ?? DecodeShape.Wanted);
+        var join = cluster > 0 ? Cuda.DecodeJoin.Cluster : Cuda.DecodeJoin.Memory;
+        var shape = DecodeShape.For(join, heads.HeadDim, _device.SharedMemoryBytes);
+        arguments.Splits = cluster > 0 ? cluster : Splits(rows.MaxContext, contexts, shape);
+        arguments.Held = shape.Held(rows.MaxContext, arguments.Splits);
+        arguments.Early = rows.MaxQueryRows == 1 && ReadsEarly ? 1 : 0;
+        var most = shape.SharedBytes(heads.HeadDim, shape.Stages);
+        var function = _device.Modules.Get(CudaKernels.AttentionDecode(dtype, heads.HeadDim, shape, rotates), most, true);
+        var shared = shape.SharedBytes(heads.HeadDim, arguments.Held);
+        var grid = new CudaGrid(
+            arguments.Splits, groups, rows.Sequences, shape.Warps * 32, shared, Math.Max(cluster, 1));
         _device.Launch(function, grid, arguments);
     }
 
@@ -156,7 +164,8 @@ internal sealed partial class CudaOps
     {
         var shortest = shape.Warps * DecodeShape.Tokens;
         var fill = Math.Max(1, DecodeBlocks / blocksOfOnePart);
-        return (int)Math.Min(Math.Min(fill, CeilDiv(maxContext, shortest)), DecodeShape.MaxSplits);
+        var useful = Math.Max(1, CeilDiv(maxContext, shortest)); // rows that only fill up have a context of 0, but are written
+        return (int)Math.Min(Math.Min(fill, useful), DecodeShape.MaxSplits);
     }
 
     private CudaArguments.Attention AttentionArguments(

@@ -9,11 +9,15 @@ namespace TensorParallel.Worker.Ops.Cuda;
 /// with the number of rows beside it (other kernels serve 1-16 rows than more), but a step repeats exactly.
 /// <para>
 /// Kernels may start before their predecessor has ended and read weights then: the weight of a product may not be written by the
-/// launch just before it.
+/// launch just before it. Attention of a pure decode step reads positions, tables and the keys and values of earlier tokens then: they
+/// must be there before the last copy from the host, or before the graph that the step is part of.
 /// </para>
 /// </summary>
 internal sealed partial class CudaOps : IDeviceOps
 {
+    /// <summary>Set to 0, decode attention reads nothing before the launch ahead of it has ended.</summary>
+    internal const string EarlyReadsVariable = "TP_CUDA_EARLY_READS";
+
     private const int RowThreads = 256;
 
     private readonly CudaDevice _device;
@@ -42,6 +46,15 @@ internal sealed partial class CudaOps : IDeviceOps
 
     /// <summary>For benchmarks and tests: the kernel of prefill attention, where it can be had; null: the best.</summary>
     public PrefillMethod? PrefillMethod { get; set; }
+
+    /// <summary>For benchmarks and tests: how parts of decode attention join, where it can be had; null: the best.</summary>
+    public DecodeJoin? DecodeJoin { get; set; }
+
+    /// <summary>
+    /// Whether decode attention reads what earlier steps wrote before the launch ahead of it has ended; the environment's word, or a
+    /// benchmark's.
+    /// </summary>
+    public bool ReadsEarly { get; set; } = Environment.GetEnvironmentVariable(EarlyReadsVariable) != "0";
 
     public IDevice Device => _device;
 

@@ -1,27 +1,62 @@
 namespace TensorParallel.Worker.Ops.Cuda;
 
 /// <summary>How attention_decode.cu is compiled for a head size and a device.</summary>
+/// <param name="Join">How parts of a context join.</param>
 /// <param name="Warps">Warps of a block.</param>
-/// <param name="Stages">Key/value tiles of 16 tokens in each warp's ring.</param>
-internal readonly record struct DecodeShape(int Warps, int Stages)
+/// <param name="Stages">Most key/value tiles of 16 tokens in each warp's ring.</param>
+internal readonly record struct DecodeShape(DecodeJoin Join, int Warps, int Stages)
 {
+    /// <summary>Chooses the join: <c>memory</c> or <c>cluster</c>; unset: the faster one by shape.</summary>
+    internal const string Variable = "TP_CUDA_ATTENTION_JOIN";
+
     /// <summary>Tokens of a tile; <c>TOKENS</c> in the kernel.</summary>
     public const int Tokens = 16;
 
     /// <summary>Most parts of one context; <c>MAX_SPLITS</c> in the kernel.</summary>
     public const int MaxSplits = 128;
 
-    private static readonly DecodeShape[] s_choices = [new(4, 3), new(4, 2), new(2, 2)];
+    /// <summary>Most blocks of a cluster on every device that has them.</summary>
+    public const int MaxCluster = 8;
+
+    private const int Hopper = 90;
+
+    // Longer parts are a matter of bandwidth, which more but smaller blocks use better.
+    private const int ClusterTokens = 512;
+
+    private static readonly (int Warps, int Stages)[] s_choices = [(4, 3), (4, 2), (2, 2)];
+
+    // The tokens of a part should be under way at once: 128 of them in 8 warps at a time.
+    private static readonly (int Warps, int Stages)[] s_clusterChoices = [(8, 3), (8, 2), (4, 3), (4, 2)];
+
+    /// <summary>What the variable wants; null: nothing.</summary>
+    public static DecodeJoin? Wanted { get; } = Environment.GetEnvironmentVariable(Variable) switch
+    {
+        null or "" => null,
+        "memory" => DecodeJoin.Memory,
+        "cluster" => DecodeJoin.Cluster,
+        var other => throw new ArgumentException($"{Variable} is \"{other}\", but memory and cluster are known."),
+    };
 
     /// <summary>Whether the kernel can rotate heads of this size: both halves are whole tensor-core steps.</summary>
     public static bool CanRotate(int headDim) => headDim % 32 == 0;
 
-    /// <summary>The largest that fits the shared memory of a block.</summary>
-    public static DecodeShape For(int headDim, int sharedMemoryBytes)
+    /// <summary>The shapes that a device can run for a head size: memory, and cluster where there are clusters.</summary>
+    public static IEnumerable<DecodeShape> All(int headDim, int capability, int sharedMemoryBytes)
     {
-        foreach (var choice in s_choices)
+        yield return For(DecodeJoin.Memory, headDim, sharedMemoryBytes);
+        if (capability >= Hopper)
         {
-            if (choice.SharedBytes(headDim) <= sharedMemoryBytes)
+            yield return For(DecodeJoin.Cluster, headDim, sharedMemoryBytes);
+        }
+    }
+
+    /// <summary>The largest that fits the shared memory of a block.</summary>
+    public static DecodeShape For(DecodeJoin join, int headDim, int sharedMemoryBytes)
+    {
+        foreach (var (warps, stages) in join == DecodeJoin.Cluster ? s_clusterChoices : s_choices)
+        {
+            var choice = new DecodeShape(join, warps, stages);
+            if (choice.SharedBytes(headDim, stages) <= sharedMemoryBytes)
             {
                 return choice;
             }
@@ -30,12 +65,50 @@ internal readonly record struct DecodeShape(int Warps, int Stages)
         throw new ArgumentException($"Heads of {headDim} do not fit {sharedMemoryBytes:N0} bytes of shared memory.");
     }
 
-    /// <summary>Dynamic shared memory: the rings, or what the warps join in afterwards, whichever is more.</summary>
-    public int SharedBytes(int headDim)
+    /// <summary>
+    /// Blocks of a cluster for each context; 0: memory is the better join, or the only one. As many as run at once with a multiprocessor
+    /// each, for contexts that they hold in short parts: 8 KV heads, one sequence of 1,024 tokens, 132 multiprocessors: 8, of 128
+    /// tokens; 4 sequences: 4, of 256.
+    /// </summary>
+    /// <param name="capability">Compute capability, 90 for 9.0.</param>
+    /// <param name="multiprocessors">Of the device.</param>
+    /// <param name="contexts">KV heads and sequences, multiplied.</param>
+    /// <param name="maxContext">The longest.</param>
+    /// <param name="wanted">A join to take wherever it can be had.</param>
+    public static int ClusterBlocks(int capability, int multiprocessors, long contexts, int maxContext, DecodeJoin? wanted)
+    {
+        if (capability < Hopper || wanted == DecodeJoin.Memory)
+        {
+            return 0;
+        }
+
+        var blocks = MaxCluster;
+        while (blocks > 2 && blocks * contexts > multiprocessors)
+        {
+            blocks /= 2;
+        }
+
+        var suits = blocks * contexts <= multiprocessors && maxContext <= blocks * ClusterTokens;
+        return suits || wanted == DecodeJoin.Cluster ? blocks : 0;
+    }
+
+    /// <summary>Tiles that a warp's ring has room for when a context of <paramref name="maxContext"/> has so many parts.</summary>
+    public int Held(int maxContext, int parts)
+    {
+        var each = (Math.Max(maxContext, 1) + parts - 1) / parts;
+        return Math.Min((each + (Warps * Tokens) - 1) / (Warps * Tokens), Stages);
+    }
+
+    /// <summary>
+    /// Dynamic shared memory: the rings, in which the warps join afterwards, cosines and sines for each warp, and what the blocks of a
+    /// cluster send each other; or the weights of all parts.
+    /// </summary>
+    public int SharedBytes(int headDim, int held)
     {
         var padded = (headDim + 15) / 16 * 16;
-        var rings = Warps * Stages * 2 * Tokens * (padded + 8) * 2;
-        var joint = Warps * 16 * (padded + 2) * sizeof(float);
-        return Math.Max(Math.Max(rings, joint), 16 * MaxSplits * sizeof(float));
+        var rings = Warps * held * 2 * Tokens * (padded + 8) * 2;
+        var angles = Warps * headDim * sizeof(float);
+        var shares = Join == DecodeJoin.Cluster ? ((16 * headDim / 2) + MaxCluster + (16 * MaxCluster)) * 2 * sizeof(float) : 0;
+        return Math.Max(rings + angles + shares, 16 * MaxSplits * sizeof(float));
     }
 }

@@ -26,12 +26,12 @@ internal static class GemvShape
     private const int Resident4 = 8;
 
     /// <summary>
-    /// Weight rows of a block of gemv_few.cu: 2, 4 or 8. Best is one wave of blocks that fills the device, for each wave begins with
-    /// a wait and ends with the slowest: 6,144 rows: 8 (768 blocks of 792 that fit; 12.5 us, with 4 13.2, with 2 13.8); 4,096 rows: 4 (1,024
-    /// of 1,056; 14.3 us with 7,168 columns, 15.0 and 18.0 with 2 and 8). Where that leaves much of the device empty, 8 rows a block
-    /// cost less, since a block reads x once for all of its rows, as long as each multiprocessor has two blocks (3,072 rows: 8).
-    /// Many waves smooth themselves out, and small blocks do it best: 28,672 rows: 2. Rows of up to 2,048 columns are too short
-    /// for a thread's eight loads unless there are several: 8. Too few blocks for two a multiprocessor: 2.
+    /// Weight rows of a block of gemv_few.cu: 2, 4 or 8. Best is one wave of blocks that fills the device, for each wave begins
+    /// with a wait and ends with the slowest. 6,144 rows: 8 (768 blocks of 792 that fit; 12.5 us, with 4 13.2, with 2 13.8). 4,096
+    /// rows: 4 (1,024 of 1,056; 14.3 us with 7,168 columns, 15.0 and 18.0 with 2 and 8). Where that leaves much of the device
+    /// empty, 8 rows a block cost less, since a block reads x once for all of its rows, as long as each multiprocessor has two
+    /// blocks (3,072 rows: 8). Many waves smooth themselves out, and small blocks do it best: 28,672 rows: 2. Rows of up to 2,048
+    /// columns are too short for a thread's eight loads unless there are several: 8. Too few blocks for two a multiprocessor: 2.
     /// </summary>
     public static int FewRows(int rows, int columns, int multiprocessors)
     {

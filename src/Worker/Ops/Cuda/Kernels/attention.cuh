@@ -38,6 +38,8 @@ struct Arguments
     int sequences;
     float scale;
     float softCap;          // 0: none
+    int held;               // decode: key/value tiles that a warp's ring has room for
+    int early;              // decode: keys and values may be read before pdl_wait, see attention_decode.cu
 };
 
 // Local query heads [first, first + count) that read local KV head kvHead; rank 1 of 2 with 12 heads over 3: KV head 0 has

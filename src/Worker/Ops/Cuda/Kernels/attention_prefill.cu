@@ -100,7 +100,10 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) attention_prefill(
     const u32 queries = shared_address(shared), keys = queries + TILE_ROWS * ROW * 2, values = keys + TILE_BYTES;
     if (PADDED_DIM > HEAD_DIM)
     {
-        for (int i = threadIdx.x; i < TILE_ROWS + 2 * TOKENS; i += THREADS) { *(uint4*)(shared + i * ROW + HEAD_DIM) = make_uint4(0, 0, 0, 0); }
+        for (int i = threadIdx.x; i < TILE_ROWS + 2 * TOKENS; i += THREADS)
+        {
+            *(uint4*)(shared + i * ROW + HEAD_DIM) = make_uint4(0, 0, 0, 0);
+        }
     }
 
     auto look_up = [&](int t)

@@ -141,7 +141,8 @@ DEVICE void pack_weights(u32 (&weights)[TOKENS / 16][4], const float (&scores)[T
 
 // The rows' results go through the place of their q, for whole 16-byte pieces.
 DEVICE void store_output(
-    const Arguments& args, const PrefillTile& tile, int group, char* queries, const float (&output)[HEAD_DIM / 8][4], const float (&factor)[2])
+    const Arguments& args, const PrefillTile& tile, int group, char* queries, const float (&output)[HEAD_DIM / 8][4],
+    const float (&factor)[2])
 {
     const int lane = threadIdx.x & 31, row = group * GROUP_ROWS + threadIdx.x % GROUP / 32 * 16 + (lane >> 2);
 #pragma unroll

@@ -9,8 +9,22 @@
 // The epoch lives in device memory and each call moves it on, so a captured graph replays. All ranks make the same calls.
 //
 // A wait ends after the group's timeout: the first thread that gives up says in host memory for whom it waited, and from then on
-// nothing is sent or waited for and results are meaningless. Blocks of a call are few enough to be on the GPU all at once
-// (PeerShape.cs); a kernel that starts early behind a call does so only when all its blocks are there.
+// nothing is sent or waited for and results are meaningless.
+//
+// Why a wait never keeps from running what it waits for (numbers of an H100 or H200: 132 multiprocessors, each with 65,536
+// registers, 2,048 threads and 32 blocks):
+// - A thread waits only after pdl_wait, when every kernel ahead of this call (the product that made the partial sums, for one) has
+//   ended and holds no multiprocessor any more; kernels outside early launch (NCCL's, copies) do not overlap at all.
+// - The kernel behind may come early, but not before every block of this one has run pdl_launch: all of this call's blocks are
+//   there by then. Its own blocks then sleep in pdl_wait: they hold registers, but nobody waits for them. The same holds down the
+//   chain, however many kernels come early.
+// - So all blocks of a call have the GPU to themselves. There are at most 66 (PeerCalls.cs: half the multiprocessors) of at most 512
+//   threads; __launch_bounds__(512) keeps those below 128 registers a thread, 65,536 a block: one block fits on any free
+//   multiprocessor, with a few hundred bytes of shared memory. Clusters are at most 8 blocks of 64 threads, 64 blocks in all: the
+//   16 or 18 multiprocessors of one part of the GPU hold two clusters even with one block each, so 7 parts hold 14 of at most 8.
+// - And were fewer blocks there at once, the first ones would still end: block b sends all it has before it waits, and waits only for
+//   what blocks b of the peers send (every rank launches the same grid), and blocks start in order.
+// A peer whose host is late is another matter: then a call lasts as long as the peer is late.
 #pragma once
 #include "common.cuh"
 
@@ -18,7 +32,8 @@
 #define PER ((int)(GROUP_BYTES / sizeof(T)))
 #define TILE 32                                     // items whose packets lie together, so that a warp stores runs of 512 bytes
 #define TILE_BYTES (TILE * 2 * 16)
-#define POLLS_BETWEEN_LOOKS 256                     // of the clock
+#define POLLS_BETWEEN_LOOKS 256                     // at the clock, some 0.1 ms
+#define POLLS_BETWEEN_FAR_LOOKS 4096                // at host memory: 30,000 threads that wait must not fill the bus with reads
 
 struct Group
 {
@@ -89,14 +104,15 @@ DEVICE void arrive(const Group& group, const Call& call)
 }
 
 // Whether to stop waiting; called now and then.
-DEVICE bool expired(const Group& group, const Call& call, i64& began, int missing)
+DEVICE bool expired(const Group& group, const Call& call, i64& began, u32 polls, int missing)
 {
     u32 epoch, failed;
     load_state(group.state, epoch, failed);
     const i64 now = nanoseconds();
     if (began == 0) { began = now; }
     if (failed != 0) { return true; }
-    if (now - began < group.timeout && load_report(group.report + 4) == 0) { return false; }
+    const bool givesUp = polls % POLLS_BETWEEN_FAR_LOOKS == 0 && load_report(group.report + 4) != 0;
+    if (now - began < group.timeout && !givesUp) { return false; }
     if (atomicCAS(group.state + 1, 0u, 1u) == 0)
     {
         store_report(group.report + 1, group.operation);
@@ -162,52 +178,72 @@ template <typename E> DEVICE void round_words(const float (&sum)[GROUP_BYTES / s
     }
 }
 
-// Adds the items of ranks [FIRST, FIRST + 4) to the sum once they are all there: as many as registers hold.
-template <typename E, int FIRST>
-DEVICE void add_ranks(
-    const Group& group, const Call& call, const char* from, const u32 (&own)[4], float (&sum)[GROUP_BYTES / sizeof(E)])
+// Items of one thread that are waited for together: what comes after the first is there at once, not a trip to memory later.
+// Registers hold two from four ranks.
+template <typename E, int COUNT> struct Sums
+{
+    int items[COUNT];
+    bool wanted[COUNT];
+    u32 words[COUNT][4]; // this rank's items in, the sums of all ranks' out
+};
+
+// Adds the items of ranks from FIRST on to the sums, as many ranks at a time as registers hold, once they are all there.
+template <typename E, int COUNT, int FIRST>
+DEVICE void add_ranks(const Group& group, const Call& call, const Sums<E, COUNT>& own, float (&sums)[COUNT][GROUP_BYTES / sizeof(E)])
 {
     constexpr int count = RANKS - FIRST < 4 ? RANKS - FIRST : 4;
-    u32 got[count][4];
+    const char* box = group.boxes[group.rank] + call.half;
+    u32 got[COUNT][count][4];
     i64 began = 0;
     for (u32 polls = 1;; polls++)
     {
         int missing = -1;
 #pragma unroll
-        for (int r = count - 1; r >= 0; r--)
+        for (int n = 0; n < COUNT; n++)
         {
-            const int rank = FIRST + r;
-            if (rank != group.rank && !load_item(from + rank * group.slotBytes, got[r], call.epoch)) { missing = rank; }
+            if (!own.wanted[n]) { continue; }
+            const int tile = own.items[n] / TILE;
+            const char* from = box + place(group.twoShot ? tile / RANKS : tile, own.items[n]);
+#pragma unroll
+            for (int r = count - 1; r >= 0; r--)
+            {
+                const int rank = FIRST + r;
+                if (rank != group.rank && !load_item(from + rank * group.slotBytes, got[n][r], call.epoch)) { missing = rank; }
+            }
         }
         if (missing < 0 || call.failed) { break; }
-        if (polls % POLLS_BETWEEN_LOOKS == 0 && expired(group, call, began, missing)) { break; }
+        if (polls % POLLS_BETWEEN_LOOKS == 0 && expired(group, call, began, polls, missing)) { break; }
     }
 #pragma unroll
-    for (int r = 0; r < count; r++)
+    for (int n = 0; n < COUNT; n++)
     {
-        u32 term[4];
 #pragma unroll
-        for (int i = 0; i < 4; i++) { term[i] = FIRST + r == group.rank ? own[i] : got[r][i]; }
-        add_words<E>(term, sum);
+        for (int r = 0; r < count; r++)
+        {
+            u32 term[4];
+#pragma unroll
+            for (int i = 0; i < 4; i++) { term[i] = FIRST + r == group.rank ? own.words[n][i] : got[n][r][i]; }
+            add_words<E>(term, sums[n]);
+        }
     }
+    if constexpr (FIRST + count < RANKS) { add_ranks<E, COUNT, FIRST + count>(group, call, own, sums); }
 }
 
-// words: this rank's item in, the sum of all ranks' out: in f32, in rank order, rounded once. In two shots the others get it too.
-template <typename E> DEVICE void sum_item(const Group& group, const Call& call, int item, u32 (&words)[4])
+// The sums of all ranks' items: in f32, in rank order, rounded once. In two shots the others get them too.
+template <typename E, int COUNT> DEVICE void sum_items(const Group& group, const Call& call, Sums<E, COUNT>& own)
 {
-    const int tile = item / TILE;
-    const char* from = group.boxes[group.rank] + call.half + place(group.twoShot ? tile / RANKS : tile, item);
-    float sum[GROUP_BYTES / sizeof(E)] = {};
-    add_ranks<E, 0>(group, call, from, words, sum);
-    if constexpr (RANKS > 4) { add_ranks<E, 4>(group, call, from, words, sum); }
-    round_words<E>(sum, words);
-    if (group.twoShot && !call.failed)
+    float sums[COUNT][GROUP_BYTES / sizeof(E)] = {};
+    add_ranks<E, COUNT, 0>(group, call, own, sums);
+#pragma unroll
+    for (int n = 0; n < COUNT; n++)
     {
-        const i64 at = call.half + RANKS * group.slotBytes + place(tile, item);
+        round_words<E>(sums[n], own.words[n]);
+        if (!group.twoShot || call.failed || !own.wanted[n]) { continue; }
+        const i64 at = call.half + RANKS * group.slotBytes + place(own.items[n] / TILE, own.items[n]);
 #pragma unroll
         for (int r = 0; r < RANKS; r++)
         {
-            if (r != group.rank) { push_item(group.boxes[r] + at, words, call.epoch); }
+            if (r != group.rank) { push_item(group.boxes[r] + at, own.words[n], call.epoch); }
         }
     }
 }
@@ -219,6 +255,6 @@ DEVICE void receive_item(const Group& group, const Call& call, int item, u32 (&w
     i64 began = 0;
     for (u32 polls = 1; !load_item(from, words, call.epoch) && !call.failed; polls++)
     {
-        if (polls % POLLS_BETWEEN_LOOKS == 0 && expired(group, call, began, owner(item))) { break; }
+        if (polls % POLLS_BETWEEN_LOOKS == 0 && expired(group, call, began, polls, owner(item))) { break; }
     }
 }

@@ -97,7 +97,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) peer_gather(const Argument
         i64 began = 0;
         for (u32 polls = 1; load_packet(from, words[0], words[1], call.epoch) != call.epoch && !call.failed; polls++)
         {
-            if (polls % POLLS_BETWEEN_LOOKS == 0 && expired(group, call, began, source)) { break; }
+            if (polls % POLLS_BETWEEN_LOOKS == 0 && expired(group, call, began, polls, source)) { break; }
         }
         lay_out(args, width, start, packet, words);
     }

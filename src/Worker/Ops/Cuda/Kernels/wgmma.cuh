@@ -92,8 +92,14 @@ template <int COUNT> DEVICE void take_registers() { asm volatile("setmaxnreg.inc
 // ---- Barriers: eight bytes of shared memory; a phase ends with `count` arrivals. Waiting for phase parity 1 of a fresh barrier
 // returns at once. A wait that lasts for seconds is a mistake in the program and ends the kernel by a write to address 0: a hang could
 // cost the machine. (With a trap instruction in the kernel, ptxas 12.4 ignores setmaxnreg: 240 bytes spilled, products serialised.)
-DEVICE void barrier_create(u32 barrier, int count) { asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" :: "r"(barrier), "r"(count) : "memory"); }
-DEVICE void barrier_arrive(u32 barrier) { asm volatile("{ .reg .b64 s; mbarrier.arrive.shared::cta.b64 s, [%0]; }" :: "r"(barrier) : "memory"); }
+DEVICE void barrier_create(u32 barrier, int count)
+{
+    asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" :: "r"(barrier), "r"(count) : "memory");
+}
+DEVICE void barrier_arrive(u32 barrier)
+{
+    asm volatile("{ .reg .b64 s; mbarrier.arrive.shared::cta.b64 s, [%0]; }" :: "r"(barrier) : "memory");
+}
 DEVICE void barrier_wait(u32 barrier, int parity)
 {
     u32 done = 0;
@@ -103,6 +109,7 @@ DEVICE void barrier_wait(u32 barrier, int parity)
             : "=r"(done) : "r"(barrier), "r"(parity) : "memory");
         if (tries > 1 << 24) { asm volatile("st.global.u32 [%0], %1;" :: "l"(0ll), "r"(0) : "memory"); }
     }
+    __syncwarp(); // products want the warp's lanes together
 }
 
 // Barrier number 1 to 15 of the block, with so many threads in all; joining does not wait for the others, meeting does.

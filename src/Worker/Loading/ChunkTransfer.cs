@@ -1,0 +1,108 @@
+using TensorParallel.Protocol.Checkpoints;
+using TensorParallel.Worker.Devices;
+
+namespace TensorParallel.Worker.Loading;
+
+/// <summary>
+/// One loader thread's work: file bytes into the slots of its lane, gathered and converted on the way, or straight into their place
+/// where the device's memory is this process's own. One thread.
+/// </summary>
+internal sealed unsafe class ChunkTransfer(IDevice device, IUploadLane lane)
+{
+    private byte[] _unconverted = [];
+
+    /// <summary>Reads the chunks of one batch and queues their copies.</summary>
+    public void Transfer(IReadOnlyDictionary<string, SafetensorsFile> files, IReadOnlyList<ReadChunk> chunks, ReadBatch batch)
+    {
+        var slot = Span<byte>.Empty; // taken when the first chunk needs it
+        var end = 0L;
+        for (var i = batch.First; i < batch.First + batch.Count; i++)
+        {
+            var chunk = chunks[i];
+            var file = files[chunk.Source.File];
+            if (device.IsHostMemory && !chunk.Converts && (chunk.IsDense || !chunk.WithGaps))
+            {
+                ReadInPlace(file, chunk);
+                continue;
+            }
+
+            if (slot.IsEmpty)
+            {
+                slot = lane.NextSlot();
+            }
+
+            var start = (int)ReadBatch.Align(end);
+            end = start + chunk.SlotBytes;
+            lane.Copy(start, Fill(file, chunk, slot[start..(int)end]), chunk.Destination);
+        }
+    }
+
+    // Fills a part of a slot; returns the bytes from one of its rows to the next.
+    private long Fill(SafetensorsFile file, in ReadChunk chunk, Span<byte> part)
+    {
+        if (!chunk.Converts)
+        {
+            Read(file, chunk, part);
+            return chunk.WithGaps ? chunk.PitchBytes : chunk.RowBytes;
+        }
+
+        var source = Grow(chunk.ReadBytes);
+        Read(file, chunk, source);
+        var (from, to) = (chunk.Source.DType, chunk.Destination.DType);
+        var rowBytes = chunk.Destination.Columns * to.SizeInBytes();
+        if (chunk.IsDense || !chunk.WithGaps)
+        {
+            DTypeConversion.Convert(from, source, to, part);
+            return rowBytes;
+        }
+
+        for (var row = 0; row < chunk.Destination.Rows; row++)
+        {
+            var elements = source.Slice((int)(row * chunk.PitchBytes), chunk.RowBytes);
+            DTypeConversion.Convert(from, elements, to, part.Slice(row * rowBytes, rowBytes));
+        }
+
+        return rowBytes;
+    }
+
+    private static void Read(SafetensorsFile file, in ReadChunk chunk, Span<byte> target)
+    {
+        if (chunk.WithGaps || chunk.IsDense)
+        {
+            file.Read(chunk.FileOffset, target, chunk.Source.Name);
+            return;
+        }
+
+        for (var row = 0; row < chunk.Destination.Rows; row++)
+        {
+            var offset = chunk.FileOffset + (row * chunk.PitchBytes);
+            file.Read(offset, target.Slice(row * chunk.RowBytes, chunk.RowBytes), chunk.Source.Name);
+        }
+    }
+
+    private static void ReadInPlace(SafetensorsFile file, in ReadChunk chunk)
+    {
+        var place = chunk.Destination;
+        if (chunk.IsDense && (place.Rows == 1 || place.RowStride == place.Columns))
+        {
+            file.Read(chunk.FileOffset, new Span<byte>((void*)place.Address, (int)chunk.OwnedBytes), chunk.Source.Name);
+            return;
+        }
+
+        for (var row = 0; row < place.Rows; row++)
+        {
+            var target = new Span<byte>((void*)place.RowsAt(row, 1).Address, chunk.RowBytes);
+            file.Read(chunk.FileOffset + (row * chunk.PitchBytes), target, chunk.Source.Name);
+        }
+    }
+
+    private Span<byte> Grow(long bytes)
+    {
+        if (_unconverted.Length < bytes)
+        {
+            _unconverted = GC.AllocateUninitializedArray<byte>(checked((int)bytes));
+        }
+
+        return _unconverted.AsSpan(0, (int)bytes);
+    }
+}

@@ -1,0 +1,20 @@
+using TensorParallel.Protocol.Checkpoints;
+using TensorParallel.Worker.Devices;
+
+namespace TensorParallel.Worker.Ops.Cuda;
+
+/// <content>Machine code ahead of its first use.</content>
+internal sealed partial class CudaOps
+{
+    // NVRTC takes up to half a second a kernel; beyond this many at once its own locks are waited for.
+    private const int MostCompilerThreads = 8;
+
+    public int Prepare(DType modelDType, IReadOnlyCollection<int> headDims, int threads)
+    {
+        var kernels = CudaKernels.Of(modelDType, headDims, _device.Capability, _device.SharedMemoryBytes)
+            .DistinctBy(k => (k.File, k.Defines))
+            .ToArray();
+        var architecture = CudaCompiler.Architecture(_device.Capability);
+        return _device.Modules.Code.Prepare(kernels, architecture, Math.Min(threads, MostCompilerThreads));
+    }
+}

@@ -1,0 +1,45 @@
+using TensorParallel.TestKit.FakeGpu;
+using TensorParallel.Worker.Devices;
+using TensorParallel.Worker.Native;
+using Xunit;
+
+namespace TensorParallel.Worker.Tests.Cuda;
+
+/// <summary>
+/// The CUDA device on the fake driver, in this process: copies run late and into host memory. Skips where the driver cannot be built.
+/// </summary>
+internal static class FakeDriver
+{
+    private static readonly Lazy<string?> s_reason = new(Load);
+
+    /// <summary>GPU 0, with poisoned memory.</summary>
+    public static CudaDevice Open()
+    {
+        Assert.SkipWhen(s_reason.Value is not null, s_reason.Value ?? string.Empty);
+        return new CudaDevice(0, poison: true);
+    }
+
+    // The library is looked for once a process; the variable is this test's for that moment only.
+    private static string? Load()
+    {
+        if (FakeGpuLibraries.UnavailableReason is { } reason)
+        {
+            return reason;
+        }
+
+        using var libraries = new FakeGpuLibraries(FakeGpuLibraries.Driver);
+        var before = Environment.GetEnvironmentVariable(NativeLibraries.OverrideVariable);
+        Environment.SetEnvironmentVariable(NativeLibraries.OverrideVariable, libraries.Folder);
+        try
+        {
+            var from = NativeLibraries.LoadedFrom(NativeLibraries.Cuda);
+            return from?.StartsWith(libraries.Folder, StringComparison.Ordinal) == true
+                ? CudaDriver.UnavailableReason
+                : $"Another driver is in use already: {from ?? "none"}.";
+        }
+        finally
+        {
+            Environment.SetEnvironmentVariable(NativeLibraries.OverrideVariable, before);
+        }
+    }
+}
