@@ -10,7 +10,8 @@ using TensorParallel.Coordinator.Planning.Estimates;
 namespace TensorParallel.Coordinator.Cli;
 
 /// <summary>
-/// <c>coordinator estimate</c>: what a model needs, from its config.json alone; looks for no device and reads no weight.
+/// <c>coordinator estimate</c>: what a model needs, from its config.json alone; looks for no device and reads no
+/// weight.
 /// </summary>
 internal sealed class EstimateCommand
 {
@@ -47,7 +48,8 @@ internal sealed class EstimateCommand
 
     private readonly Option<string?> _maxMemory = new("--max-memory")
     {
-        Description = "Devices and the bytes each may use, for example 0=24GiB,1=24GiB,cpu=64GiB: says what fits there, and how long a context.",
+        Description = "Devices and the bytes each may use, for example 0=24GiB,1=24GiB,cpu=64GiB: says what fits " +
+            "there, and how long a context.",
         HelpName = "LIST",
     };
 
@@ -56,7 +58,8 @@ internal sealed class EstimateCommand
     /// <summary>The command for the command line.</summary>
     public Command Create()
     {
-        var command = new Command("estimate", "Print what a model needs: weights by format, KV cache, and each device's part.");
+        var command = new Command("estimate", "Print what a model needs: weights by format, KV cache, and each " +
+            "device's part.");
         foreach (var option in (Option[])[_model, _dtype, _context, _batch, _maxMemory, _json])
         {
             command.Options.Add(option);
@@ -75,7 +78,8 @@ internal sealed class EstimateCommand
         }
         else
         {
-            new EstimatePrinter(Console.IsOutputRedirected ? PlanPrinter.Plain(Console.Out) : AnsiConsole.Console).Print(estimate);
+            var console = Console.IsOutputRedirected ? PlanPrinter.Plain(Console.Out) : AnsiConsole.Console;
+            new EstimatePrinter(console).Print(estimate);
         }
 
         return ExitCodes.Done;

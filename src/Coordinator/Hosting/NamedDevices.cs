@@ -9,14 +9,17 @@ namespace TensorParallel.Coordinator.Hosting;
 internal static class NamedDevices
 {
     /// <summary>
-    /// With <c>--cpu-workers</c> the numbers are those of the workers, with <c>--gpus</c> or neither those of GPUs; a run on
-    /// a machine without GPUs takes them as CPU workers.
+    /// With <c>--cpu-workers</c> the numbers are those of the workers, with <c>--gpus</c> or neither those of GPUs;
+    /// a run on a machine without GPUs takes them as CPU workers.
     /// </summary>
     /// <param name="arguments">With MaxMemory given.</param>
     /// <param name="scope">A plan alone takes GPUs at their word.</param>
     /// <param name="inventory">What there is; null where GPUs were not looked for.</param>
-    /// <exception cref="PlanException">The options contradict each other, or a device is not there or smaller.</exception>
-    public static IReadOnlyList<PlanDevice> Of(ModelArguments arguments, PreparationScope scope, DeviceInventory? inventory)
+    /// <exception cref="PlanException">
+    /// The options contradict each other, or a device is not there or smaller.
+    /// </exception>
+    public static IReadOnlyList<PlanDevice> Of(
+        ModelArguments arguments, PreparationScope scope, DeviceInventory? inventory)
     {
         var budgets = arguments.MaxMemory!.Where(budget => budget.IsDevice).ToDictionary(budget => budget.Device);
         if (arguments.CpuWorkers is { } workers)
@@ -27,7 +30,8 @@ internal static class NamedDevices
         if (arguments.Gpus is { } gpus && !gpus.Select(gpu => $"{gpu}").ToHashSet().SetEquals(budgets.Keys))
         {
             throw new PlanException(
-                $"--gpus names {string.Join(", ", gpus)}, but --max-memory {Names(budgets)}; give each GPU its budget, or leave out " +
+                $"--gpus names {string.Join(", ", gpus)}, but --max-memory {Names(budgets)}; give each GPU its " +
+                "budget, or leave out " +
                 "--gpus.");
         }
 
@@ -51,7 +55,8 @@ internal static class NamedDevices
         return devices.Select(device => device.Number).ToHashSet().SetEquals(budgets.Keys)
             ? devices
             : throw new PlanException(
-                $"--max-memory names {Names(budgets)}, but {workers} CPU workers are numbered from 0 to {workers - 1}; give each its " +
+                $"--max-memory names {Names(budgets)}, but {workers} CPU workers are numbered from 0 to " +
+                $"{workers - 1}; give each its " +
                 "budget.");
     }
 

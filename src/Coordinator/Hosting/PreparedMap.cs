@@ -7,8 +7,8 @@ using TensorParallel.Protocol.Parallel;
 namespace TensorParallel.Coordinator.Hosting;
 
 /// <summary>
-/// A model with its device map; unlike <see cref="PreparedModel"/> also of families that cannot be computed, and of maps
-/// that cannot be run. Immutable.
+/// A model with its device map; unlike <see cref="PreparedModel"/> also of families that cannot be computed, and of
+/// maps that cannot be run. Immutable.
 /// </summary>
 /// <param name="Name">Name for people: the folder's or the file's.</param>
 /// <param name="Spec">What the model is; of a family that cannot be computed, its sizes only.</param>

@@ -50,8 +50,11 @@ internal sealed record DeviceMapPlan(PlacedMap Placed, DType DType, ExecutionPla
         // Accelerate counts weights only: cache and workspace may find no room beside them.
         try
         {
-            var devices = stages.Places.Select(place => request.Devices.First(device => device.Number == place)).ToList();
-            var plan = Complete(request with { Devices = devices }, fallbackReasons, placed, stages.Stages, stages.Notes);
+            var devices = stages.Places
+                .Select(place => request.Devices.First(device => device.Number == place))
+                .ToList();
+            var plan = Complete(
+                request with { Devices = devices }, fallbackReasons, placed, stages.Stages, stages.Notes);
             return new DeviceMapPlan(placed, request.DType, plan, "");
         }
         catch (PlanException exception)
@@ -65,10 +68,14 @@ internal sealed record DeviceMapPlan(PlacedMap Placed, DType DType, ExecutionPla
         Planner.CheckDevices(request.Devices);
         var model = FitModelOf(request);
         var spill = request.MaxMemory?.Where(budget => !budget.IsDevice).ToList() ?? [];
-        var placement = FitPlanner.Place(
-            model, [.. request.Devices.Select(device => new FitDevice(device.Number, device.UsableBytes, device.Speed))], spill);
+        var devices = request.Devices.Select(
+            device => new FitDevice(device.Number, device.UsableBytes, device.Speed));
+        var placement = FitPlanner.Place(model, [.. devices], spill);
         var placed = new PlacedMap(
-            Fit, placement.ToMap(model), request.MaxMemory ?? [.. request.Devices.Select(Budget)], SpillNotes(placement));
+            Fit,
+            placement.ToMap(model),
+            request.MaxMemory ?? [.. request.Devices.Select(Budget)],
+            SpillNotes(placement));
         if (!request.CanCompute)
         {
             return new DeviceMapPlan(placed, request.DType, null, NotComputed(request));
@@ -80,8 +87,8 @@ internal sealed record DeviceMapPlan(PlacedMap Placed, DType DType, ExecutionPla
             return new DeviceMapPlan(placed, request.DType, null, obstacle);
         }
 
-        return new DeviceMapPlan(
-            placed, request.DType, Complete(request, fallbackReasons, placed, [.. placement.Stages.Select(StageOf)], []), "");
+        var plan = Complete(request, fallbackReasons, placed, [.. placement.Stages.Select(StageOf)], []);
+        return new DeviceMapPlan(placed, request.DType, plan, "");
 
         RankStage StageOf(FitStage stage)
         {
@@ -126,7 +133,8 @@ internal sealed record DeviceMapPlan(PlacedMap Placed, DType DType, ExecutionPla
     private static IReadOnlyList<string> SpillNotes(FitPlacement placement) => placement.Spilled.Count == 0
         ? []
         : [.. placement.Spilled.GroupBy(unit => unit.Value).Select(place =>
-            $"{place.Count()} modules of {ByteText.Of(place.Sum(unit => unit.Key.WeightBytes))} are on {place.Key}, beginning with " +
+            $"{place.Count()} modules of {ByteText.Of(place.Sum(unit => unit.Key.WeightBytes))} are on " +
+            $"{place.Key}, beginning with " +
             $"{place.First().Key.Modules[0]}: the devices have no room for them.")];
 
     private static DeviceBudget Budget(PlanDevice device) => new(device.Number, device.UsableBytes);

@@ -36,7 +36,8 @@ internal static class DeviceMapPlanner
         var (first, head) = (stageList.FindIndex(s => s.HasEmbedding), stageList.FindIndex(s => s.HasOutputHead));
         if (spec.TieWordEmbeddings && head != first)
         {
-            yield return $"{spec.OutputHead.Name} is the table of {spec.Embedding.Name}: rank {first} and rank {head} each hold " +
+            yield return $"{spec.OutputHead.Name} is the table of {spec.Embedding.Name}: rank {first} and rank " +
+                $"{head} each hold " +
                 "a copy.";
         }
 
@@ -44,7 +45,8 @@ internal static class DeviceMapPlanner
         var idle = Enumerable.Range(0, stages.Count).Where(rank => stages[rank].IsIdle).ToList();
         if (idle.Count > 0)
         {
-            yield return $"{Count(spec.Blocks.Count, "layer")} fill {filled} of {stages.Count} ranks; rank {head} holds norm and " +
+            yield return $"{Count(spec.Blocks.Count, "layer")} fill {filled} of {stages.Count} ranks; rank {head} " +
+                "holds norm and " +
                 $"head, {(idle.Count == 1 ? "rank" : "ranks")} {string.Join(", ", idle)} nothing.";
         }
     }

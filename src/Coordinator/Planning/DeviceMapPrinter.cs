@@ -18,7 +18,8 @@ internal sealed class DeviceMapPrinter(IAnsiConsole console)
         {
             console.WriteLine(string.Create(
                 CultureInfo.InvariantCulture,
-                $"{modelName}: {modules.Shape.ModelType}, {modules.Shape.Layers} layers, {ByteText.Of(sizes.Total)} in " +
+                $"{modelName}: {modules.Shape.ModelType}, {modules.Shape.Layers} layers, " +
+                $"{ByteText.Of(sizes.Total)} in " +
                 $"{plan.DType.HuggingFaceName()}"));
         }
 

@@ -14,12 +14,14 @@ internal sealed record PlanDevice(string Name, long? MemoryBytes = null, long? T
     private const double UsablePart = 0.9;
 
     /// <summary>
-    /// <see cref="MemoryBytes"/> is what the user allows (<c>--max-memory</c>), all of it for tensors; else it is what the
-    /// device has, of which a tenth is left alone.
+    /// <see cref="MemoryBytes"/> is what the user allows (<c>--max-memory</c>), all of it for tensors; else it is
+    /// what the device has, of which a tenth is left alone.
     /// </summary>
     public bool IsExactBudget { get; init; }
 
-    /// <summary>How fast it reads its memory, in any unit that is the same for all devices; 1 where it is not known.</summary>
+    /// <summary>
+    /// How fast it reads its memory, in any unit that is the same for all devices; 1 where it is not known.
+    /// </summary>
     public double Speed { get; init; } = 1;
 
     /// <summary>Bytes for weights, cache and workspace; null: not known.</summary>

@@ -29,7 +29,8 @@ internal sealed record PlanRequest(ModelSpec Spec, IReadOnlyList<PlanDevice> Dev
     public bool CanCompute { get; init; } = true;
 
     /// <summary>
-    /// The places that exist, <c>cpu</c> and <c>disk</c> among them, as the user named them; null: <see cref="Devices"/>.
+    /// The places that exist, <c>cpu</c> and <c>disk</c> among them, as the user named them; null:
+    /// <see cref="Devices"/>.
     /// </summary>
     public IReadOnlyList<DeviceBudget>? MaxMemory { get; init; }
 

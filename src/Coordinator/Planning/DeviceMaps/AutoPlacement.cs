@@ -76,8 +76,8 @@ internal sealed class AutoPlacement
         }
     }
 
-    // Rule: the first device and host memory keep room for the largest layer still to come, which may have to be brought
-    // there for computing. Null: no limit.
+    // Rule: the first device and host memory keep room for the largest layer still to come, which may have to be
+    // brought there for computing. Null: no limit.
     private long? Limit
     {
         get

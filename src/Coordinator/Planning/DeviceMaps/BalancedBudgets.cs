@@ -3,8 +3,8 @@ using TensorParallel.Coordinator.Planning.ModuleTrees;
 namespace TensorParallel.Coordinator.Planning.DeviceMaps;
 
 /// <summary>
-/// Accelerate's budgets for <c>balanced</c> (<c>auto</c> is the same) and <c>balanced_low_0</c>: every device but the last
-/// is held down to an equal share and some room, so that filling them one after the other spreads the model.
+/// Accelerate's budgets for <c>balanced</c> (<c>auto</c> is the same) and <c>balanced_low_0</c>: every device but
+/// the last is held down to an equal share and some room, so that filling them one after the other spreads the model.
 /// </summary>
 internal static class BalancedBudgets
 {
@@ -12,8 +12,8 @@ internal static class BalancedBudgets
     private const double Room = 1.25;
 
     /// <summary>
-    /// The budgets to fill by. Example: 16.06 GB in layers of 436 MB on 2 devices of 22 GiB: a share of 8.03 GB and 0.545
-    /// GB of room for device 0, all of its 22 GiB for device 1.
+    /// The budgets to fill by. Example: 16.06 GB in layers of 436 MB on 2 devices of 22 GiB: a share of 8.03 GB and
+    /// 0.545 GB of room for device 0, all of its 22 GiB for device 1.
     /// </summary>
     /// <param name="sizes">The model.</param>
     /// <param name="budgets">What there is, in accelerate's order.</param>

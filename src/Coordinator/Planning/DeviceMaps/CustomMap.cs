@@ -7,7 +7,9 @@ using TensorParallel.Protocol.Parallel;
 
 namespace TensorParallel.Coordinator.Planning.DeviceMaps;
 
-/// <summary>A device map that a user wrote: JSON of module → device, inline or in a file, as Hugging Face writes it.</summary>
+/// <summary>
+/// A device map that a user wrote: JSON of module → device, inline or in a file, as Hugging Face writes it.
+/// </summary>
 internal static class CustomMap
 {
     private const int MostNamesShown = 5;
@@ -53,7 +55,8 @@ internal static class CustomMap
             else
             {
                 problems.Add(
-                    $"The device map puts {Quote.Of(property.Name)} on {Quote.Of(place)}, which is no device; devices are " +
+                    $"The device map puts {Quote.Of(property.Name)} on {Quote.Of(place)}, which is no device; " +
+                    "devices are " +
                     "numbers, cpu and disk.");
             }
         }
@@ -68,7 +71,8 @@ internal static class CustomMap
         {
             var strategies = string.Join(", ", DeviceMapStrategy.All.Select(strategy => strategy.Name));
             throw new PlanException(
-                $"The device map {Quote.Of(text)} is neither fit, {strategies}, nor an inline JSON object, nor a file that exists.");
+                $"The device map {Quote.Of(text)} is neither fit, {strategies}, nor an inline JSON object, nor a " +
+                "file that exists.");
         }
 
         try
@@ -92,7 +96,9 @@ internal static class CustomMap
 
     private static IEnumerable<string> UnknownModules(DeviceMap map, ModuleTree tree)
     {
-        var known = tree.Modules().Select(module => module.Key).Concat(tree.Tensors().Select(tensor => tensor.Key)).ToHashSet();
+        var known = tree.Modules().Select(module => module.Key)
+            .Concat(tree.Tensors().Select(tensor => tensor.Key))
+            .ToHashSet();
         foreach (var (module, _) in map.Entries.Where(entry => !known.Contains(entry.Key)))
         {
             var nearest = NearestName.Of(module, known.Where(name => name.Length > 0));
@@ -111,7 +117,8 @@ internal static class CustomMap
             if (around.Key is { } outer)
             {
                 yield return
-                    $"The device map places {Quote.Of(module)} twice: on {place}, and with {Quote.Of(outer)} on {around.Value}; " +
+                    $"The device map places {Quote.Of(module)} twice: on {place}, and with {Quote.Of(outer)} on " +
+                    $"{around.Value}; " +
                     "keep one of them.";
             }
         }
@@ -127,7 +134,8 @@ internal static class CustomMap
         {
             var more = missing.Count > MostNamesShown ? $" and {missing.Count - MostNamesShown} more" : "";
             yield return
-                $"The device map gives no device to {missing.Count} of {tree.OwnTensors().Count(tensor => !tensor.Value.IsBuffer)} " +
+                $"The device map gives no device to {missing.Count} of " +
+                $"{tree.OwnTensors().Count(tensor => !tensor.Value.IsBuffer)} " +
                 $"parameters: {string.Join(", ", missing.Take(MostNamesShown))}{more}.";
         }
     }
@@ -139,7 +147,8 @@ internal static class CustomMap
             .Where(entry => entry.Value is not (DeviceBudget.Cpu or DeviceBudget.Disk) && !places.Contains(entry.Value))
             .DistinctBy(entry => entry.Value))
         {
-            yield return $"The device map puts {Quote.Of(entry.Key)} on device {entry.Value}, which is not there; there are " +
+            yield return $"The device map puts {Quote.Of(entry.Key)} on device {entry.Value}, which is not there; " +
+                "there are " +
                 $"{(places.Count == 0 ? "none" : string.Join(", ", places))}.";
         }
     }

@@ -3,20 +3,25 @@ using TensorParallel.Coordinator.Planning.ModuleTrees;
 namespace TensorParallel.Coordinator.Planning.DeviceMaps;
 
 /// <summary>
-/// Module → place, as Hugging Face writes it: a module named stands for all below it; the empty name is the whole model.
-/// Immutable.
+/// Module → place, as Hugging Face writes it: a module named stands for all below it; the empty name is the whole
+/// model. Immutable.
 /// </summary>
 /// <param name="Entries">In model order.</param>
 internal sealed record DeviceMap(IReadOnlyList<KeyValuePair<string, string>> Entries)
 {
-    /// <summary>The place of a module or parameter; null where the map names neither it nor a module around it.</summary>
+    /// <summary>
+    /// The place of a module or parameter; null where the map names neither it nor a module around it.
+    /// </summary>
     public string? PlaceOf(string name) => Entries
         .Where(entry => ModuleTree.IsInside(name, entry.Key))
         .OrderByDescending(entry => entry.Key.Length)
         .Select(entry => entry.Value)
         .FirstOrDefault();
 
-    /// <summary>Bytes in each place, in the order in which the map names them; a tied parameter lies where its first name does.</summary>
+    /// <summary>
+    /// Bytes in each place, in the order in which the map names them; a tied parameter lies where its first name
+    /// does.
+    /// </summary>
     public IReadOnlyList<KeyValuePair<string, long>> BytesByPlace(ModuleSizes sizes)
     {
         // A module inside another one that is named too is counted with that one.

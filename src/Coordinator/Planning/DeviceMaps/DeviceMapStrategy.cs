@@ -2,7 +2,9 @@ using TensorParallel.Coordinator.Planning.ModuleTrees;
 
 namespace TensorParallel.Coordinator.Planning.DeviceMaps;
 
-/// <summary>A strategy of accelerate: which budgets it fills by. All of them fill alike (<see cref="AutoPlacement"/>).</summary>
+/// <summary>
+/// A strategy of accelerate: which budgets it fills by. All of them fill alike (<see cref="AutoPlacement"/>).
+/// </summary>
 /// <param name="Name">As on the command line.</param>
 /// <param name="BudgetsOf">From the model and what there is to what is filled.</param>
 internal sealed record DeviceMapStrategy(

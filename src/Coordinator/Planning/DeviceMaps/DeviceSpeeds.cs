@@ -24,5 +24,6 @@ internal static class DeviceSpeeds
         && value > 0
             ? new(device, value)
             : throw new PlanException(
-                $"--device-speed is a list such as 0=3350,1=1000: {Quote.Of(entry)} is not NUMBER=SPEED, with a speed above 0.");
+                $"--device-speed is a list such as 0=3350,1=1000: {Quote.Of(entry)} is not NUMBER=SPEED, with a " +
+                "speed above 0.");
 }

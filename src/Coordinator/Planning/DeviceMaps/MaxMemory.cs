@@ -57,7 +57,8 @@ internal static class MaxMemory
 
         return TryReadSize(size, out bytes)
             ? null
-            : $"{Form}: {Quote.Of(size)} is no size; write a number and KiB, MiB, GiB, TiB (1024s) or KB, MB, GB, TB (1000s).";
+            : $"{Form}: {Quote.Of(size)} is no size; write a number and KiB, MiB, GiB, TiB (1024s) or KB, MB, GB, " +
+                "TB (1000s).";
     }
 
     // 1.5GiB is 1610612736. "Gb" is refused: to accelerate it means bits, to most people bytes.
@@ -66,7 +67,8 @@ internal static class MaxMemory
         bytes = 0;
         var (unit, scale) = s_units.FirstOrDefault(unit => text.EndsWith(unit.Unit, StringComparison.Ordinal), ("", 1));
         const NumberStyles Style = NumberStyles.AllowDecimalPoint;
-        if (!double.TryParse(text.AsSpan(0, text.Length - unit.Length).TrimEnd(), Style, CultureInfo.InvariantCulture, out var number)
+        var digits = text.AsSpan(0, text.Length - unit.Length).TrimEnd();
+        if (!double.TryParse(digits, Style, CultureInfo.InvariantCulture, out var number)
             || number * scale > long.MaxValue / 2)
         {
             return false;

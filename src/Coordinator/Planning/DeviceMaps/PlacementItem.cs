@@ -7,7 +7,9 @@ namespace TensorParallel.Coordinator.Planning.DeviceMaps;
 /// <param name="Module">Null: a parameter or buffer on its own.</param>
 internal sealed record PlacementItem(string Name, ModuleNode? Module)
 {
-    /// <summary>What a module is split into: its own parameters, then its modules. Its own buffers go with neither.</summary>
+    /// <summary>
+    /// What a module is split into: its own parameters, then its modules. Its own buffers go with neither.
+    /// </summary>
     public IEnumerable<PlacementItem> Parts() => PartsOf(Name, Module!);
 
     /// <inheritdoc cref="Parts"/>

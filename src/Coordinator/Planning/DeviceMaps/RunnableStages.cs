@@ -7,7 +7,9 @@ namespace TensorParallel.Coordinator.Planning.DeviceMaps;
 /// From a device map to stages that workers can run one after the other: embedding, layers and head on devices, each
 /// device with consecutive layers.
 /// </summary>
-/// <param name="Places">Device numbers with something to compute, in the order in which the map first names them.</param>
+/// <param name="Places">
+/// Device numbers with something to compute, in the order in which the map first names them.
+/// </param>
 /// <param name="Stages">What each of them computes.</param>
 /// <param name="Notes">Where a stage differs from the map's words without a difference in what is computed.</param>
 internal sealed record RunnableStages(
@@ -18,7 +20,9 @@ internal sealed record RunnableStages(
     {
         obstacle = "";
         IReadOnlyList<string> modules =
-            [spec.Embedding.Name, .. spec.Blocks.Select(block => block.Name), spec.FinalNorm.Name, spec.OutputHead.Name];
+        [
+            spec.Embedding.Name, .. spec.Blocks.Select(block => block.Name), spec.FinalNorm.Name, spec.OutputHead.Name,
+        ];
         if (OffDevice(map, modules) is { } offDevice)
         {
             obstacle = offDevice;
@@ -37,7 +41,8 @@ internal sealed record RunnableStages(
         var chain = Runs([embedding, .. layers, head]);
         if (chain.GroupBy(place => place).FirstOrDefault(place => place.Count() > 1) is { } twice)
         {
-            obstacle = $"The device map comes back to device {twice.Key} ({string.Join(" → ", chain)} along the model); to run, each " +
+            obstacle = $"The device map comes back to device {twice.Key} ({string.Join(" → ", chain)} along the " +
+                "model); to run, each " +
                 "device must hold consecutive layers, with the embedding before the first and the head after the last.";
             return null;
         }
@@ -52,33 +57,38 @@ internal sealed record RunnableStages(
         }
     }
 
-    // A tied head is the embedding's table: accelerate keeps the two together, here the last stage has a copy. The norm is
-    // a vector and goes with the head.
+    // A tied head is the embedding's table: accelerate keeps the two together, here the last stage has a copy. The
+    // norm is a vector and goes with the head.
     private static (string Head, IReadOnlyList<string> Notes) HeadPlace(DeviceMap map, ModelSpec spec, string lastLayer)
     {
         var (norm, head) = (map.PlaceOf(spec.FinalNorm.Name)!, map.PlaceOf(spec.OutputHead.Name)!);
         if (spec.TieWordEmbeddings && head != lastLayer && head == map.PlaceOf(spec.Embedding.Name))
         {
             return (lastLayer, [
-                $"The map has {spec.OutputHead.Name} on device {head} with {spec.Embedding.Name}, whose table it is; it runs on device " +
+                $"The map has {spec.OutputHead.Name} on device {head} with {spec.Embedding.Name}, whose table it " +
+                "is; it runs on device " +
                 $"{lastLayer}, after the last layer, with a copy."]);
         }
 
         return norm == head
             ? (head, [])
-            : (head, [$"The map has {spec.FinalNorm.Name} on device {norm}; it runs on device {head}, with {spec.OutputHead.Name}."]);
+            : (head, [$"The map has {spec.FinalNorm.Name} on device {norm}; it runs on device {head}, with " +
+                $"{spec.OutputHead.Name}."]);
     }
 
     private static string? OffDevice(DeviceMap map, IReadOnlyList<string> modules)
     {
         var off = modules
-            .SelectMany(module => Inside(map, module).Append(map.PlaceOf(module)).Select(place => (Module: module, Place: place)))
+            .SelectMany(module => Inside(map, module)
+                .Append(map.PlaceOf(module))
+                .Select(place => (Module: module, Place: place)))
             .Where(module => module.Place is DeviceBudget.Cpu or DeviceBudget.Disk)
             .Distinct()
             .ToList();
         return off.Count == 0
             ? null
-            : $"The device map leaves {off.Count} of {modules.Count} modules on {string.Join(" and ", off.Select(m => m.Place).Distinct())}, " +
+            : $"The device map leaves {off.Count} of {modules.Count} modules on " +
+                $"{string.Join(" and ", off.Select(m => m.Place).Distinct())}, " +
                 $"beginning with {off[0].Module}; only maps with everything on devices can be run yet.";
     }
 

@@ -6,7 +6,9 @@ namespace TensorParallel.Coordinator.Planning.Estimates;
 /// <param name="Device">Its number.</param>
 /// <param name="WeightBytes">Weights.</param>
 /// <param name="KvBytes">KV cache of the estimate's batch and context.</param>
-/// <param name="WorkspaceBytes">Activations and sampling; also cache of and room for layers that are brought to it.</param>
+/// <param name="WorkspaceBytes">
+/// Activations and sampling; also cache of and room for layers that are brought to it.
+/// </param>
 /// <param name="BudgetBytes">What it may hold; null: not given.</param>
 internal sealed record DeviceNeed(
     [property: JsonPropertyName("device")] string Device,

@@ -13,14 +13,17 @@ internal sealed class EstimatePrinter(IAnsiConsole console)
         console.WriteLine(string.Create(
             CultureInfo.InvariantCulture,
             $"{estimate.Model}: {estimate.ModelType}, {estimate.Parameters / 1e9:0.00} billion parameters, " +
-            $"{ByteText.Of(estimate.WeightBytes)} in {estimate.DType}; largest layer {estimate.LargestModule.Module}, " +
+            $"{ByteText.Of(estimate.WeightBytes)} in {estimate.DType}; largest layer " +
+            $"{estimate.LargestModule.Module}, " +
             $"{ByteText.Of(estimate.LargestModule.Bytes)}"));
         if (!estimate.CanRun)
         {
             console.WriteLine("This family is not run yet: cache and activations are those of a Llama of its sizes.");
         }
 
-        Write(["Weights in", "Bytes"], estimate.Formats.Select(format => new[] { format.Format, ByteText.Of(format.Bytes) }));
+        Write(
+            ["Weights in", "Bytes"],
+            estimate.Formats.Select(format => new[] { format.Format, ByteText.Of(format.Bytes) }));
         Write(["KV cache: context", "Sequences", "Bytes"], estimate.KvCache.Select(cache => new[]
         {
             Number(cache.ContextTokens), Number(cache.Batch), ByteText.Of(cache.Bytes),
@@ -46,7 +49,8 @@ internal sealed class EstimatePrinter(IAnsiConsole console)
             return;
         }
 
-        console.WriteLine($"Given memory, {Mode(spread)}: {(spread.Fits ? "fits" : "does not fit")} with {Sequences(estimate)}.");
+        console.WriteLine($"Given memory, {Mode(spread)}: {(spread.Fits ? "fits" : "does not fit")} with " +
+            $"{Sequences(estimate)}.");
         Write(
             ["Device", "Weights", "KV cache", "Workspace", "Total", "Budget"],
             spread.Devices.Select(device => (string[])

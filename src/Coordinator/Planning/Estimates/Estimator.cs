@@ -13,7 +13,9 @@ internal static class Estimator
     private static readonly int[] s_contexts = [2048, 8192, 32768, 131072];
 
     /// <summary>The estimate.</summary>
-    /// <exception cref="Protocol.Parallel.PlanException">The context is longer than the model's, or too large a batch.</exception>
+    /// <exception cref="Protocol.Parallel.PlanException">
+    /// The context is longer than the model's, or too large a batch.
+    /// </exception>
     public static MemoryEstimate Of(EstimateRequest request)
     {
         var sizes = new ModuleSizes(request.Modules, request.DType);

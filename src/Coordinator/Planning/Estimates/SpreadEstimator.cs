@@ -14,11 +14,13 @@ internal sealed class SpreadEstimator(EstimateRequest request)
     /// <param name="contextTokens">Tokens of a sequence.</param>
     public SpreadEstimate TensorParallel(IReadOnlyList<DeviceBudget> budgets, int contextTokens)
     {
-        var plan = Planner.Plan(RequestFor([.. budgets.Select(budget => Device(budget with { Bytes = null }))], contextTokens));
+        var devices = budgets.Select(budget => Device(budget with { Bytes = null }));
+        var plan = Planner.Plan(RequestFor([.. devices], contextTokens));
         var mode = PlanModeNames.NameOf(PlanMode.TensorParallel);
         if (plan.Mode != PlanMode.TensorParallel)
         {
-            return new SpreadEstimate(mode, budgets.Count, [], string.Join(' ', plan.FallbackReasons), new Dictionary<string, long>());
+            var obstacle = string.Join(' ', plan.FallbackReasons);
+            return new SpreadEstimate(mode, budgets.Count, [], obstacle, new Dictionary<string, long>());
         }
 
         var weights = TensorParallelWeights.Of(request.Modules, request.DType, budgets.Count);
@@ -45,7 +47,8 @@ internal sealed class SpreadEstimator(EstimateRequest request)
             var limits = LimitsPlanner.Sizes(planned) with { KvBlocks = planned.Limits.KvBlocks!.Value };
             var model = FitModel.Of(
                 request.Spec, request.DType, request.DType, limits, request.CanRun ? null : request.Modules);
-            var placement = FitPlanner.Place(model, [.. budgets.Select(budget => new FitDevice(budget.Device, budget.Bytes))], spill);
+            var devices = budgets.Select(budget => new FitDevice(budget.Device, budget.Bytes));
+            var placement = FitPlanner.Place(model, [.. devices], spill);
             return new SpreadEstimate(
                 mode,
                 budgets.Count,
@@ -84,7 +87,8 @@ internal sealed class SpreadEstimator(EstimateRequest request)
         return blocks <= int.MaxValue
             ? (int)blocks
             : throw new PlanException(
-                $"{request.Batch} sequences of {contextTokens} tokens take {blocks} KV blocks, more than can be counted; give a smaller " +
+                $"{request.Batch} sequences of {contextTokens} tokens take {blocks} KV blocks, more than can be " +
+                "counted; give a smaller " +
                 "batch or context.");
     }
 

@@ -26,8 +26,11 @@ internal static class WeightFormats
             new("int8, a scale a row", Sum((rows, columns) => (rows * columns) + (4 * rows))),
             // A 16-bit scale and a 4-bit zero for 128 values of a row.
             new("int4, groups of 128", Sum((rows, columns) =>
-                Blocks(rows * columns, 2) + (2 * rows * Blocks(columns, Int4Group)) + Blocks(rows * Blocks(columns, Int4Group), 2))),
-            new("nf4, blocks of 64", Sum((rows, columns) => Blocks(rows * columns, 2) + (4 * Blocks(rows * columns, Nf4Block)))),
+                Blocks(rows * columns, 2)
+                + (2 * rows * Blocks(columns, Int4Group))
+                + Blocks(rows * Blocks(columns, Int4Group), 2))),
+            new("nf4, blocks of 64", Sum((rows, columns) =>
+                Blocks(rows * columns, 2) + (4 * Blocks(rows * columns, Nf4Block)))),
         ];
 
         long Sum(Func<long, long, long> bytes) => tensors.Sum(tensor => IsQuantized(tensor)

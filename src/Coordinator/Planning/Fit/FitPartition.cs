@@ -11,7 +11,9 @@ internal static class FitPartition
     /// <summary>Stages that differ by less are equally slow: one row of the embedding decides nothing.</summary>
     public const double Tolerance = 1.001;
 
-    /// <summary>Where each device's units end: 34 units over 2 devices might give [23, 34]. Null: nothing fits.</summary>
+    /// <summary>
+    /// Where each device's units end: 34 units over 2 devices might give [23, 34]. Null: nothing fits.
+    /// </summary>
     public static IReadOnlyList<int>? Find(FitProblem problem)
     {
         var slowest = Solve(problem, problem.Time, Math.Max, double.PositiveInfinity, out _);
@@ -33,7 +35,8 @@ internal static class FitPartition
 
     /// <summary>
     /// The least total of a stage cost over all cuts whose stages fit and take at most <paramref name="longest"/>.
-    /// <paramref name="starts"/>[d][n]: where the last stage begins in the best cut of the first n units over d devices.
+    /// <paramref name="starts"/>[d][n]: where the last stage begins in the best cut of the first n units over d
+    /// devices.
     /// </summary>
     private static double Solve(
         FitProblem problem,

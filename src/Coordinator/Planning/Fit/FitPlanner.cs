@@ -6,7 +6,8 @@ namespace TensorParallel.Coordinator.Planning.Fit;
 /// <summary>
 /// Our own strategy: consecutive units on consecutive devices so that the slowest stage is as fast as it can be, with
 /// cache, embedding, head and workspace counted. Nothing is spilled while the devices have room; what must be is the
-/// embedding first (a token reads one row of it), then the last layers, as few as possible: to host memory, then to disk.
+/// embedding first (a token reads one row of it), then the last layers, as few as possible: to host memory, then to
+/// disk.
 /// </summary>
 internal static class FitPlanner
 {
@@ -15,7 +16,8 @@ internal static class FitPlanner
     /// <param name="devices">Devices, in the order of stages; at least one.</param>
     /// <param name="spill">Host memory and disk, as far as they may be used.</param>
     /// <exception cref="PlanException">It fits nowhere; with numbers.</exception>
-    public static FitPlacement Place(FitModel model, IReadOnlyList<FitDevice> devices, IReadOnlyList<DeviceBudget> spill)
+    public static FitPlacement Place(
+        FitModel model, IReadOnlyList<FitDevice> devices, IReadOnlyList<DeviceBudget> spill)
     {
         if (Whole(model, devices) is { } placement)
         {
@@ -39,7 +41,9 @@ internal static class FitPlanner
         while (tooMany - fit > 1)
         {
             var middle = (fit + tooMany) / 2;
-            (fit, tooMany) = Keeping(model, devices, middle, keepsEmbedding: false) is null ? (fit, middle) : (middle, tooMany);
+            (fit, tooMany) = Keeping(model, devices, middle, keepsEmbedding: false) is null
+                ? (fit, middle)
+                : (middle, tooMany);
         }
 
         var placement = fit < 0
@@ -52,7 +56,8 @@ internal static class FitPlanner
 
     // Spilled layers run on the device of the head, between its own layers and the head: it holds their cache, and room
     // for one of them.
-    private static FitPlacement? Keeping(FitModel model, IReadOnlyList<FitDevice> devices, int layers, bool keepsEmbedding)
+    private static FitPlacement? Keeping(
+        FitModel model, IReadOnlyList<FitDevice> devices, int layers, bool keepsEmbedding)
     {
         var spilled = model.Layers.Skip(layers).ToList();
         var reserve = spilled.Sum(layer => layer.KvBytes) + spilled.Max(layer => layer.WeightBytes);
@@ -110,7 +115,8 @@ internal static class FitPlanner
     {
         var bytes = model.Units.Where(unit => !kept.Contains(unit)).Sum(unit => unit.WeightBytes);
         var offers = string.Join(", ", spill.Select(budget => $"{budget.Device} {ByteText.Of(budget.Bytes ?? 0)}"));
-        return $"{ByteText.Of(bytes)} of weights do not fit on the devices, and not beside them either ({offers}); give more " +
+        return $"{ByteText.Of(bytes)} of weights do not fit on the devices, and not beside them either " +
+            $"({offers}); give more " +
             "in --max-memory, for example cpu=… or disk=….";
     }
 
@@ -122,17 +128,21 @@ internal static class FitPlanner
         var context = $"one context of {model.Limits.MaxContextTokens} tokens";
         if (problem.MemoryBytes(largest, largest + 1) is var alone && alone > largestBudget)
         {
-            return $"For {string.Join(" and ", model.Units[largest].Modules)} alone a device needs {ByteText.Of(alone)}, with " +
-                $"workspace and the KV cache of {context}, but the largest one offers {ByteText.Of(largestBudget)}; use larger " +
+            return $"For {string.Join(" and ", model.Units[largest].Modules)} alone a device needs " +
+                $"{ByteText.Of(alone)}, with " +
+                $"workspace and the KV cache of {context}, but the largest one offers " +
+                $"{ByteText.Of(largestBudget)}; use larger " +
                 "devices, a smaller dtype, a shorter --max-context or fewer --max-step-tokens.";
         }
 
         var kv = model.Units.Sum(unit => unit.KvBytes);
         var weights = model.Units.Sum(unit => unit.WeightBytes) - model.SharedBytes;
-        return $"The model takes {ByteText.Of(weights)} of weights, {ByteText.Of(kv)} for the KV cache of {context} and up to " +
+        return $"The model takes {ByteText.Of(weights)} of weights, {ByteText.Of(kv)} for the KV cache of " +
+            $"{context} and up to " +
             $"{ByteText.Of(problem.MemoryBytes(0, model.Units.Count) - weights - kv)} of workspace a device, but " +
             $"{(devices.Count == 1 ? "the device offers" : $"{devices.Count} devices offer")} " +
-            $"{ByteText.Of(devices.Sum(device => device.Bytes ?? 0))}, in whole layers; use more devices, a smaller dtype or a " +
+            $"{ByteText.Of(devices.Sum(device => device.Bytes ?? 0))}, in whole layers; use more devices, a " +
+            "smaller dtype or a " +
             "shorter --max-context, or give --max-memory with cpu=….";
     }
 }

@@ -19,7 +19,11 @@ internal sealed class FitProblem
     /// <param name="embeddingStays">The embedding may not stand on a device of its own.</param>
     /// <param name="reserveBytes">Added to the last unit: room for layers that are brought to its device.</param>
     public FitProblem(
-        FitModel model, IReadOnlyList<FitUnit> units, IReadOnlyList<FitDevice> devices, bool embeddingStays, long reserveBytes = 0)
+        FitModel model,
+        IReadOnlyList<FitUnit> units,
+        IReadOnlyList<FitDevice> devices,
+        bool embeddingStays,
+        long reserveBytes = 0)
     {
         _model = model;
         Units = units;
@@ -45,7 +49,9 @@ internal sealed class FitProblem
     /// <summary>Whether a stage may end before this unit.</summary>
     public bool MayCutBefore(int unit) => unit != 1 || !_embeddingStays;
 
-    /// <summary>Weights, cache and workspace of units <paramref name="start"/> … <paramref name="end"/> − 1 on one device.</summary>
+    /// <summary>
+    /// Weights, cache and workspace of units <paramref name="start"/> … <paramref name="end"/> − 1 on one device.
+    /// </summary>
     public long MemoryBytes(int start, int end)
     {
         if (start == end)

@@ -6,4 +6,5 @@ namespace TensorParallel.Coordinator.Planning.Fit;
 /// <param name="WeightBytes">What it stores.</param>
 /// <param name="KvBytes">Its cache, for as many positions as must fit.</param>
 /// <param name="ReadBytes">What it reads to compute one token of one full context: what its time follows from.</param>
-internal sealed record FitUnit(IReadOnlyList<string> Modules, int? Layer, long WeightBytes, long KvBytes, long ReadBytes);
+internal sealed record FitUnit(
+    IReadOnlyList<string> Modules, int? Layer, long WeightBytes, long KvBytes, long ReadBytes);

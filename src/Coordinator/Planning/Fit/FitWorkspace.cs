@@ -6,8 +6,8 @@ using TensorParallel.Protocol.Parallel;
 namespace TensorParallel.Coordinator.Planning.Fit;
 
 /// <summary>
-/// Activation buffers of a stage, by what it holds: what all stages need, and what embedding, layers (any number of them)
-/// and head add. Layers of different widths are counted as the widest.
+/// Activation buffers of a stage, by what it holds: what all stages need, and what embedding, layers (any number of
+/// them) and head add. Layers of different widths are counted as the widest.
 /// </summary>
 /// <param name="Common">The residual rows.</param>
 /// <param name="Embedding">Added by the embedding.</param>
@@ -28,10 +28,15 @@ internal sealed record FitWorkspace(long Common, long Embedding, long Layers, lo
             common,
             Bytes(new(none, HasEmbedding: true, HasOutputHead: false)) - common,
             Enumerable.Range(0, spec.Blocks.Count)
-                .Max(layer => Bytes(new(new IndexRange(layer, layer + 1), HasEmbedding: false, HasOutputHead: false))) - common,
+                .Select(layer => new RankStage(new IndexRange(layer, layer + 1), HasEmbedding: false, HasOutputHead: false))
+                .Max(Bytes) - common,
             Bytes(new(none, HasEmbedding: false, HasOutputHead: true)) - common);
 
         long Bytes(RankStage stage) => WorkspaceBuffers.Bytes(
-            spec, DeviceMapPlanner.Rank(spec, dtype, new PlanDevice("any:0"), 0, stage), limits, activation, worldSize: 1);
+            spec,
+            DeviceMapPlanner.Rank(spec, dtype, new PlanDevice("any:0"), 0, stage),
+            limits,
+            activation,
+            worldSize: 1);
     }
 }

@@ -2,7 +2,8 @@ namespace TensorParallel.Coordinator.Planning.ModuleTrees;
 
 /// <summary>
 /// The frame that all decoder families of transformers share: <c>model</c> with embedding, layers, norm and rotary
-/// embedding, and <c>lm_head</c>. Modules that hold nothing (activations) are left out: no size and no map depends on them.
+/// embedding, and <c>lm_head</c>. Modules that hold nothing (activations) are left out: no size and no map depends
+/// on them.
 /// </summary>
 internal static class DecoderFrame
 {
@@ -43,7 +44,7 @@ internal static class DecoderFrame
 
     private static ModuleNode Attention(DecoderShape shape, DecoderParts parts)
     {
-        var (hidden, queries, keys) = (shape.Hidden, shape.Heads * (long)shape.HeadDim, shape.KeyValueHeads * (long)shape.HeadDim);
+        long hidden = shape.Hidden, queries = (long)shape.Heads * shape.HeadDim, keys = (long)shape.KeyValueHeads * shape.HeadDim;
         var output = new List<TensorNode> { TensorNode.Parameter("weight", TensorCut.QueryHeads, hidden, queries) };
         if (parts.OutputBias)
         {

@@ -60,7 +60,8 @@ internal sealed record DecoderShape(
         return heads % shape.KeyValueHeads == 0
             ? shape
             : throw new CheckpointException(
-                $"{config.Path}: num_attention_heads {heads} is not a multiple of num_key_value_heads {shape.KeyValueHeads}.");
+                $"{config.Path}: num_attention_heads {heads} is not a multiple of num_key_value_heads " +
+                $"{shape.KeyValueHeads}.");
     }
 
     private static int Bounded(ModelConfig config, string key, long value, int most) => value <= most

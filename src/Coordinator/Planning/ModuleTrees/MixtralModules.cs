@@ -11,11 +11,13 @@ internal sealed class MixtralModules : IModuleFamily
 
     public ModuleTree Describe(ModelConfig config)
     {
-        var (experts, active) = (config.PositiveIntOr("num_local_experts", 8), config.PositiveIntOr("num_experts_per_tok", 2));
+        var experts = config.PositiveIntOr("num_local_experts", 8);
+        var active = config.PositiveIntOr("num_experts_per_tok", 2);
         if (active > experts || experts > MaxExperts)
         {
             throw new CheckpointException(
-                $"{config.Path}: num_experts_per_tok {active} and num_local_experts {experts} must rise in this order, to " +
+                $"{config.Path}: num_experts_per_tok {active} and num_local_experts {experts} must rise in this " +
+                "order, to " +
                 $"at most {MaxExperts}.");
         }
 

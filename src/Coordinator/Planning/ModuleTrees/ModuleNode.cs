@@ -5,7 +5,9 @@ namespace TensorParallel.Coordinator.Planning.ModuleTrees;
 /// </summary>
 /// <param name="ClassName">The Python class, by which modules are kept whole.</param>
 /// <param name="Tensors">What it holds itself, parameters before buffers.</param>
-/// <param name="Children">Its modules in the order in which they are defined; those that hold nothing are left out.</param>
+/// <param name="Children">
+/// Its modules in the order in which they are defined; those that hold nothing are left out.
+/// </param>
 internal sealed record ModuleNode(
     string ClassName, IReadOnlyList<TensorNode> Tensors, IReadOnlyList<KeyValuePair<string, ModuleNode>> Children)
 {

@@ -22,7 +22,8 @@ internal sealed record ModuleTree(
     /// <summary>Whether a parameter or module is, or lies inside, a module: layers.10 is not inside layers.1.</summary>
     public static bool IsInside(string name, string module) =>
         module.Length == 0
-        || (name.StartsWith(module, StringComparison.Ordinal) && (name.Length == module.Length || name[module.Length] == '.'));
+        || (name.StartsWith(module, StringComparison.Ordinal)
+            && (name.Length == module.Length || name[module.Length] == '.'));
 
     /// <summary>Every module, parents before children, in the order of definition; the root first.</summary>
     public IEnumerable<KeyValuePair<string, ModuleNode>> Modules() => Modules("", Root);

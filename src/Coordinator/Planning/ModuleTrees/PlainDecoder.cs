@@ -3,8 +3,8 @@ using TensorParallel.Protocol.Architectures;
 namespace TensorParallel.Coordinator.Planning.ModuleTrees;
 
 /// <summary>
-/// A Llama of a decoder's sizes: cache and activation buffers of a family that cannot be computed here yet are counted as
-/// this one's, an MLP of experts as wide as those that compute a token. Never run.
+/// A Llama of a decoder's sizes: cache and activation buffers of a family that cannot be computed here yet are
+/// counted as this one's, an MLP of experts as wide as those that compute a token. Never run.
 /// </summary>
 internal static class PlainDecoder
 {
