@@ -1,16 +1,25 @@
+using TensorParallel.Protocol.Checkpoints;
+using TensorParallel.Worker.Devices;
 using TensorParallel.Worker.Ops;
+using TensorParallel.Worker.Ops.Cuda;
 
 namespace TensorParallel.Benchmarks.Gpu;
 
-/// <summary>Attention of one new row a sequence: bytes of keys and values a second.</summary>
+/// <summary>
+/// Attention of one new row a sequence, by the join of its parts and with early reads or without; the choice by shape, alone, after rope and
+/// with rope's work done on the way; bytes of keys and values a second of the choice alone.
+/// </summary>
 internal static class DecodeAttentionBenchmark
 {
     public static void Run(GpuBench bench)
     {
-        Console.WriteLine("query/KV heads of 128, sequences x context:          us   GB/s");
+        Console.WriteLine("query/KV heads of 128, us:              memory, late    memory   cluster |    choice   GB/s  rope, choice  rotating");
+        var cosSin = ((IDevice)bench.Device).AllocateTensor(DType.F32, 32768, 128, MemoryPurpose.Workspace);
+        bench.Device.Clear(cosSin.Buffer, 0, cosSin.Buffer.Bytes);
         foreach (var (queryHeads, kvHeads) in ((int, int)[])[(32, 8), (16, 4), (8, 2)])
         {
-            foreach (var (sequences, context) in ((int, int)[])[(1, 640), (1, 2048), (1, 8192), (1, 32768), (16, 1024), (64, 1024)])
+            foreach (var (sequences, context) in ((int, int)[])[
+                (1, 640), (1, 1024), (1, 2048), (1, 4096), (1, 8192), (1, 32768), (4, 640), (16, 1024), (64, 1024)])
             {
                 var heads = new HeadLayout(0, queryHeads, 0, kvHeads, queryHeads / kvHeads, 128);
                 var bytes = 2L * sequences * context * kvHeads * 128 * 2;
@@ -19,13 +28,26 @@ internal static class DecodeAttentionBenchmark
                 var fused = bench.Random(sequences, heads.FusedColumns);
                 var output = bench.Random(sequences, queryHeads * 128);
                 var options = new AttentionOptions(0.088f);
-                var time = bench.Microseconds(Math.Max(16, steps.Length), i =>
+                double Time(DecodeJoin? join, bool early, Action<PagedStep> issue)
                 {
-                    var step = steps[i % steps.Length];
-                    bench.Ops.Attention(fused, heads, options, step.Rows, step.Cache, output);
+                    (bench.Ops.DecodeJoin, bench.Ops.ReadsEarly) = (join, early);
+                    return bench.Microseconds(Math.Max(16, steps.Length), i => issue(steps[i % steps.Length]));
+                }
+
+                void Attend(PagedStep step) => bench.Ops.Attention(fused, heads, options, step.Rows, step.Cache, output);
+                var line = $"decode attention {queryHeads,3}/{kvHeads,-2} {sequences,3} x {context,-6}      {Time(DecodeJoin.Memory, false, Attend),9:F2}";
+                line += $" {Time(DecodeJoin.Memory, true, Attend),9:F2} {Time(DecodeJoin.Cluster, true, Attend),9:F2} |";
+                var time = Time(null, true, Attend);
+                line += $" {time,9:F2} {bytes / time / 1e3,6:F0}";
+                time = Time(null, true, step =>
+                {
+                    bench.Ops.RopeAndWriteKv(fused, heads, cosSin, step.Rows, step.Cache);
+                    Attend(step);
                 });
-                Console.WriteLine(
-                    $"decode attention {queryHeads,3}/{kvHeads,-2} {sequences,3} x {context,-6}             {time,9:F2} {bytes / time / 1e3,6:F0}");
+                line += $"     {time,9:F2}";
+                time = Time(null, true, step =>
+                    bench.Ops.RotateAndAttend(fused, heads, cosSin, options, step.Rows, step.Cache, output));
+                Console.WriteLine($"{line} {time,9:F2}");
                 foreach (var step in steps)
                 {
                     step.Dispose();
@@ -35,5 +57,7 @@ internal static class DecodeAttentionBenchmark
                 output.Buffer.Dispose();
             }
         }
+
+        cosSin.Buffer.Dispose();
     }
 }

@@ -48,6 +48,35 @@ public abstract class TensorCoreConformance : OpsConformance
         Attend(new PagedCase(new HeadLayout(0, 8, 0, 2, 4, 128), Activation, 16, (700, 150), (0, 200)));
     }
 
+    /// <summary>Decode by each way that parts join: parts without tokens, rings that go round, rows that only fill up, windows, caps.</summary>
+    [Theory]
+    [InlineData(8)]
+    [InlineData(64)]
+    [InlineData(80)]
+    [InlineData(128)]
+    [InlineData(256)]
+    public void Decode_matches_by_every_join(int headDim)
+    {
+        foreach (var join in Enum.GetValues<DecodeJoin>())
+        {
+            _ops.DecodeJoin = join;
+            var heads = new HeadLayout(0, 8, 0, 2, 4, headDim);
+            var scale = 1 / MathF.Sqrt(headDim);
+            foreach (var past in (int[])[0, 15, 16, 127, 128, Random.Next(200, 1100)])
+            {
+                Attend(new PagedCase(heads, Activation, 16, (past, 1)));
+                Attend(new PagedCase(heads, Activation, 16, (past, 1), (-1, 1), (3, 1)), context: 2048);
+            }
+
+            Attend(new PagedCase(heads, Activation, 7, (Random.Next(3200, 4300), 1)));
+            Attend(new PagedCase(new HeadLayout(0, 20, 0, 1, 20, headDim), Activation, 16, (400, 1), (77, 1)));
+            Attend(new PagedCase(new HeadLayout(0, 3, 0, 3, 1, headDim), Activation, 16, (90, 1), (4, 9), (200, 1)));
+            Attend(new PagedCase(heads, Activation, 16, (900, 1), (20, 1)), new AttentionOptions(scale, 130, 5f), context: 1024);
+        }
+
+        _ops.DecodeJoin = null;
+    }
+
     /// <summary>Prefill by each kernel: ends of tiles, contexts from earlier chunks, sequences of many lengths, windows, soft caps.</summary>
     [Theory]
     [InlineData(24)]

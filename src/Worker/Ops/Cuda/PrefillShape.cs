@@ -11,7 +11,10 @@ namespace TensorParallel.Worker.Ops.Cuda;
 /// <param name="Tokens">Tokens of a key tile.</param>
 internal readonly record struct PrefillShape(PrefillMethod Method, int HeadDim, int Warps, int Matrices, int Tokens)
 {
-    /// <summary>Chooses the method: <c>mma</c>, <c>wgmma</c> or <c>turns</c> (wgmma, groups taking turns); unset: the best.</summary>
+    /// <summary>
+    /// Chooses the method: <c>mma</c>, <c>wgmma</c>, <c>turns</c> (wgmma, groups taking turns) or <c>ahead</c> (the same, copies
+    /// announcing themselves); unset: the best.
+    /// </summary>
     internal const string Variable = "TP_CUDA_ATTENTION";
 
     /// <summary>Rows of a block, pairs of step row and query head, in every variant.</summary>
@@ -19,13 +22,17 @@ internal readonly record struct PrefillShape(PrefillMethod Method, int HeadDim, 
 
     private const int Hopper = 90;
 
+    // Of a block on Hopper, less room for the kernel's barriers.
+    private const int MostSharedBytes = (227 * 1024) - 256;
+
     private static readonly PrefillMethod? s_wanted = Environment.GetEnvironmentVariable(Variable) switch
     {
         null or "" => null,
         "mma" => PrefillMethod.Mma,
         "wgmma" => PrefillMethod.Wgmma,
         "turns" => PrefillMethod.WgmmaTurns,
-        var other => throw new ArgumentException($"{Variable} is \"{other}\", but mma, wgmma and turns are known."),
+        "ahead" => PrefillMethod.WgmmaAhead,
+        var other => throw new ArgumentException($"{Variable} is \"{other}\", but mma, wgmma, turns and ahead are known."),
     };
 
     /// <summary>Threads of a block.</summary>
@@ -41,22 +48,28 @@ internal readonly record struct PrefillShape(PrefillMethod Method, int HeadDim, 
                 return (Rows + (2 * Tokens)) * (((HeadDim + 15) / 16 * 16) + 8) * 2;
             }
 
-            // Panels of 64 columns for q, and two tiles each of k and v; up to 1,023 bytes go for the alignment.
-            var panels = (HeadDim + 63) / 64;
-            return 1024 + (panels * 128 * (Rows + (4 * Tokens)));
+            return RingBytes(Stages);
         }
     }
+
+    // Tiles of keys, and as many of values, in the ring. Three of heads of 128 take 225 KiB of Hopper's 227.
+    private int Stages => Method == PrefillMethod.WgmmaAhead && RingBytes(3) <= MostSharedBytes ? 3 : 2;
+
+    // Panels of 64 columns for q and the tiles of k and v; up to 1,023 bytes go for the alignment.
+    private int RingBytes(int stages) => 1024 + ((HeadDim + 63) / 64 * 128 * (Rows + (2 * stages * Tokens)));
 
     /// <summary>The kernel for activations and cache of <paramref name="dtype"/>.</summary>
     public CudaKernel Kernel(DType dtype)
     {
         var name = CudaElement.Name(dtype);
         var types = $"T={name} KV={name} HEAD_DIM={HeadDim} TOKENS={Tokens}";
+        var turns = Method == PrefillMethod.Wgmma ? 0 : 1;
+        var ahead = Method == PrefillMethod.WgmmaAhead ? 1 : 0;
         return Method == PrefillMethod.Mma
             ? new CudaKernel(
                 "attention_prefill.cu", "attention_prefill", $"{types} WARPS={Warps} MT={Matrices} BLOCKS={(Matrices > 1 ? 2 : 1)}")
             : new CudaKernel(
-                "attention_wgmma.cu", "attention_wgmma", $"{types} TURNS={(Method == PrefillMethod.WgmmaTurns ? 1 : 0)}");
+                "attention_wgmma.cu", "attention_wgmma", $"{types} TURNS={turns} AHEAD={ahead} STAGES={Stages}");
     }
 
     /// <summary>

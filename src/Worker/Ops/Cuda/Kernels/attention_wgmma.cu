@@ -1,9 +1,11 @@
 // attention_prefill.cu's work on Hopper's tensor cores (sm_90a), for heads of 64, 96, 128, 192 and 256.
 //
-// Three warpgroups: the first copies keys and values into a ring of two tiles each (rows of a paged cache: 16-byte copies), the
+// Three warpgroups: the first copies keys and values into a ring of tiles of each (rows of a paged cache: 16-byte copies), the
 // others have 64 rows each. q . k of a tile and weights . v of the tile before run while the softmax is computed, and with TURNS
 // the two groups take turns: while one computes its softmax, the other's products have the tensor cores.
-// Defines besides prefill.cuh's: TURNS 0 or 1.
+// With AHEAD the copies announce themselves as they land, so that the copying group never waits for data: only for room. Without,
+// it announces a tile once the copies after it are under way, which need room: that of the tile two before.
+// Defines besides prefill.cuh's: TURNS 0 or 1; AHEAD 0 or 1; STAGES tiles of keys and of values in the ring.
 #define TILE_ROWS 128
 #include "prefill.cuh"
 #include "wgmma.cuh"
@@ -16,7 +18,9 @@
 #define QUERY_PANEL (TILE_ROWS * 128)
 #define PANEL (TOKENS * 128)
 #define TILE_BYTES (PANELS * PANEL)
-#define STAGES 2
+// Registers of a thread, together at most those of 3 * 168. With 40 or 56 of them the copying group spills: NVRTC 12.4.
+#define COPYING_REGISTERS (AHEAD ? 72 : 40)
+#define PRODUCT_REGISTERS (AHEAD ? 216 : 232)
 #define OWN (TOKENS / 4) // tokens that a copying warp copies
 
 // Numbered barriers: a group's own, and its turn.
@@ -30,28 +34,52 @@ struct Places
     u32 keys;
     u32 values;
     u32 barriers;
-    DEVICE u32 key_tile(int t) const { return keys + t % STAGES * TILE_BYTES; }
-    DEVICE u32 value_tile(int t) const { return values + t % STAGES * TILE_BYTES; }
-    DEVICE u32 keys_there(int t) const { return barriers + (t % STAGES) * 8; }
-    DEVICE u32 values_there(int t) const { return barriers + (STAGES + t % STAGES) * 8; }
-    DEVICE u32 keys_used(int t) const { return barriers + (2 * STAGES + t % STAGES) * 8; }
-    DEVICE u32 values_used(int t) const { return barriers + (3 * STAGES + t % STAGES) * 8; }
-    DEVICE static int round(int t) { return t / STAGES & 1; }
+    DEVICE u32 key_tile(int t) const { return keys + (u32)t % STAGES * TILE_BYTES; }
+    DEVICE u32 value_tile(int t) const { return values + (u32)t % STAGES * TILE_BYTES; }
+    DEVICE u32 keys_there(int t) const { return barriers + ((u32)t % STAGES) * 8; }
+    DEVICE u32 values_there(int t) const { return barriers + (STAGES + (u32)t % STAGES) * 8; }
+    DEVICE u32 keys_used(int t) const { return barriers + (2 * STAGES + (u32)t % STAGES) * 8; }
+    DEVICE u32 values_used(int t) const { return barriers + (3 * STAGES + (u32)t % STAGES) * 8; }
+    DEVICE static int round(int t) { return (u32)t / STAGES & 1; }
 };
 
 // One warp's OWN tokens of a tile; `row` is the cache row of lane's token, or -1.
 DEVICE void copy_rows(u32 target, const KV* source, int row)
 {
     const int lane = threadIdx.x & 31, first = (threadIdx.x >> 5) * OWN;
-    for (int i = lane; i < OWN * PARTS; i += 32)
+#pragma unroll
+    for (int j = 0; j < OWN * PARTS / 32; j++)
     {
-        const int token = i / PARTS, piece = i % PARTS;
+        const int i = j * 32 + lane, token = i / PARTS, piece = i % PARTS;
         const int from = __shfl_sync(FULL_WARP, row, token);
         copy_async(
             target + panel_offset(TOKENS, first + token, piece), source + (i64)max(from, 0) * HEAD_DIM + piece * 8, from >= 0 ? 16 : 0);
     }
-    copy_commit();
 }
+
+#if AHEAD
+
+// The copying group.
+DEVICE void copy_tiles(const Arguments& args, const PrefillTile& tile, const Places& places, int kvHead)
+{
+    const int* table = args.blockTables + tile.sequence * args.tableStride;
+    const int mine = tile.begin + (threadIdx.x >> 5) * OWN + (threadIdx.x & (OWN - 1));
+    int row = cache_index(args, table, kvHead, mine, tile.high);
+    for (int t = 0; t < tile.tiles; t++)
+    {
+        const int next = cache_index(args, table, kvHead, mine + (t + 1) * TOKENS, tile.high);
+        barrier_wait(places.keys_used(t), places.round(t) ^ 1);
+        copy_rows(places.key_tile(t), args.keys, row);
+        barrier_arrive_copied(places.keys_there(t));
+        barrier_wait(places.values_used(t), places.round(t) ^ 1);
+        copy_rows(places.value_tile(t), args.values, row);
+        barrier_arrive_copied(places.values_there(t));
+        row = next;
+    }
+    copy_wait_all();
+}
+
+#else
 
 // The copying group. A tile is announced when the two copies after it are under way.
 DEVICE void copy_tiles(const Arguments& args, const PrefillTile& tile, const Places& places, int kvHead)
@@ -64,6 +92,7 @@ DEVICE void copy_tiles(const Arguments& args, const PrefillTile& tile, const Pla
         const int next = cache_index(args, table, kvHead, mine + (t + 1) * TOKENS, tile.high);
         barrier_wait(places.keys_used(t), places.round(t) ^ 1);
         copy_rows(places.key_tile(t), args.keys, row);
+        copy_commit();
         if (t > 0)
         {
             copy_wait<2>();
@@ -72,6 +101,7 @@ DEVICE void copy_tiles(const Arguments& args, const PrefillTile& tile, const Pla
         }
         barrier_wait(places.values_used(t), places.round(t) ^ 1);
         copy_rows(places.value_tile(t), args.values, row);
+        copy_commit();
         if (t > 0)
         {
             copy_wait<2>();
@@ -89,6 +119,15 @@ DEVICE void copy_tiles(const Arguments& args, const PrefillTile& tile, const Pla
         fence_for_products();
         barrier_arrive(places.values_there(tile.tiles - 1));
     }
+}
+
+#endif
+
+// Waits for a tile. Copies that announce themselves are made visible to the products by those who read them.
+DEVICE void wait_for_tile(u32 there, int t)
+{
+    barrier_wait(there, Places::round(t));
+    if (AHEAD) { fence_for_products(); }
 }
 
 // A group's 64 rows of q, by the group itself; rows that are not there are zeros.
@@ -202,7 +241,7 @@ DEVICE void attend(const Arguments& args, const PrefillTile& tile, const Places&
     if (tile.tiles > 0)
     {
         if (TURNS && group == 1) { numbered_join(TURN_BARRIER(0), 2 * GROUP); }
-        barrier_wait(places.keys_there(0), 0);
+        wait_for_tile(places.keys_there(0), 0);
         wgmma_fence();
         start_scores(scores, own, places.key_tile(0));
         wgmma_wait<0>();
@@ -212,11 +251,11 @@ DEVICE void attend(const Arguments& args, const PrefillTile& tile, const Places&
         pack_weights(weights, scores);
         for (int t = 1; t < tile.tiles; t++)
         {
-            barrier_wait(places.keys_there(t), places.round(t));
+            wait_for_tile(places.keys_there(t), t);
             if (TURNS) { numbered_meet(TURN_BARRIER(group), 2 * GROUP); }
             wgmma_fence();
             start_scores(scores, own, places.key_tile(t));
-            barrier_wait(places.values_there(t - 1), places.round(t - 1));
+            wait_for_tile(places.values_there(t - 1), t - 1);
             start_output(output, weights, places.value_tile(t - 1));
             // Whoever has the last turn leaves none behind.
             if (TURNS && (group == 0 || t + 1 < tile.tiles)) { numbered_join(TURN_BARRIER(group ^ 1), 2 * GROUP); }
@@ -230,7 +269,7 @@ DEVICE void attend(const Arguments& args, const PrefillTile& tile, const Places&
             rescale_output(output, rescale);
             pack_weights(weights, scores);
         }
-        barrier_wait(places.values_there(tile.tiles - 1), places.round(tile.tiles - 1));
+        wait_for_tile(places.values_there(tile.tiles - 1), tile.tiles - 1);
         wgmma_fence();
         start_output(output, weights, places.value_tile(tile.tiles - 1));
         wgmma_wait<0>();
@@ -269,12 +308,12 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) attention_wgmma(const A
     const int group = __shfl_sync(FULL_WARP, threadIdx.x / GROUP, 0);
     if (group == 0)
     {
-        give_registers<40>();
+        give_registers<COPYING_REGISTERS>();
         copy_tiles(args, tile, places, blockIdx.x);
     }
     else
     {
-        take_registers<232>();
+        take_registers<PRODUCT_REGISTERS>();
         attend(args, tile, places, group - 1, (char*)memory + skipped);
     }
 }

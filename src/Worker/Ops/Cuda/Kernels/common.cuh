@@ -103,8 +103,8 @@ template <int COUNT> DEVICE float block_sum(float v, float* shared)
 }
 
 // ---- Programmatic dependent launch (sm_90): a kernel may start before the one ahead of it has ended. Every kernel calls
-// pdl_wait in every thread before it touches anything that another kernel writes or reads (weights alone may be read before);
-// that also makes "the kernel before me is done" mean "all before it are done". Without the launch attribute both do nothing.
+// pdl_wait in every thread before it touches anything that another kernel writes or reads (weights may be read before, and what
+// attention_decode.cu says); that also makes "the kernel before me is done" mean "all before it are done". Without the launch attribute both do nothing.
 DEVICE void pdl_wait()
 {
 #if __CUDA_ARCH__ >= 900
@@ -126,6 +126,7 @@ DEVICE void copy_async(u32 target, const void* source, int bytes)
 }
 DEVICE void copy_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
 template <int PENDING> DEVICE void copy_wait() { asm volatile("cp.async.wait_group %0;" :: "n"(PENDING) : "memory"); }
+DEVICE void copy_wait_all() { asm volatile("cp.async.wait_all;" ::: "memory"); }
 
 // ---- Tensor cores: c[16 x 8] += a[16 x 16] * b[16 x 8], f32 sums. Lane l holds, with g = l / 4 and q = l % 4:
 // a0 = a[g][2q..], a1 = a[g + 8][2q..], a2 = a[g][2q + 8..], a3 = a[g + 8][2q + 8..]; b0 = b[2q..][g], b1 = b[2q + 8..][g];

@@ -178,72 +178,52 @@ template <typename E> DEVICE void round_words(const float (&sum)[GROUP_BYTES / s
     }
 }
 
-// Items of one thread that are waited for together: what comes after the first is there at once, not a trip to memory later.
-// Registers hold two from four ranks.
-template <typename E, int COUNT> struct Sums
-{
-    int items[COUNT];
-    bool wanted[COUNT];
-    u32 words[COUNT][4]; // this rank's items in, the sums of all ranks' out
-};
-
-// Adds the items of ranks from FIRST on to the sums, as many ranks at a time as registers hold, once they are all there.
-template <typename E, int COUNT, int FIRST>
-DEVICE void add_ranks(const Group& group, const Call& call, const Sums<E, COUNT>& own, float (&sums)[COUNT][GROUP_BYTES / sizeof(E)])
+// Adds the items of ranks [FIRST, FIRST + 4) to the sum once they are all there: as many as registers hold.
+template <typename E, int FIRST>
+DEVICE void add_ranks(
+    const Group& group, const Call& call, const char* from, const u32 (&own)[4], float (&sum)[GROUP_BYTES / sizeof(E)])
 {
     constexpr int count = RANKS - FIRST < 4 ? RANKS - FIRST : 4;
-    const char* box = group.boxes[group.rank] + call.half;
-    u32 got[COUNT][count][4];
+    u32 got[count][4];
     i64 began = 0;
     for (u32 polls = 1;; polls++)
     {
         int missing = -1;
 #pragma unroll
-        for (int n = 0; n < COUNT; n++)
+        for (int r = count - 1; r >= 0; r--)
         {
-            if (!own.wanted[n]) { continue; }
-            const int tile = own.items[n] / TILE;
-            const char* from = box + place(group.twoShot ? tile / RANKS : tile, own.items[n]);
-#pragma unroll
-            for (int r = count - 1; r >= 0; r--)
-            {
-                const int rank = FIRST + r;
-                if (rank != group.rank && !load_item(from + rank * group.slotBytes, got[n][r], call.epoch)) { missing = rank; }
-            }
+            const int rank = FIRST + r;
+            if (rank != group.rank && !load_item(from + rank * group.slotBytes, got[r], call.epoch)) { missing = rank; }
         }
         if (missing < 0 || call.failed) { break; }
         if (polls % POLLS_BETWEEN_LOOKS == 0 && expired(group, call, began, polls, missing)) { break; }
     }
 #pragma unroll
-    for (int n = 0; n < COUNT; n++)
+    for (int r = 0; r < count; r++)
     {
+        u32 term[4];
 #pragma unroll
-        for (int r = 0; r < count; r++)
-        {
-            u32 term[4];
-#pragma unroll
-            for (int i = 0; i < 4; i++) { term[i] = FIRST + r == group.rank ? own.words[n][i] : got[n][r][i]; }
-            add_words<E>(term, sums[n]);
-        }
+        for (int i = 0; i < 4; i++) { term[i] = FIRST + r == group.rank ? own[i] : got[r][i]; }
+        add_words<E>(term, sum);
     }
-    if constexpr (FIRST + count < RANKS) { add_ranks<E, COUNT, FIRST + count>(group, call, own, sums); }
 }
 
-// The sums of all ranks' items: in f32, in rank order, rounded once. In two shots the others get them too.
-template <typename E, int COUNT> DEVICE void sum_items(const Group& group, const Call& call, Sums<E, COUNT>& own)
+// words: this rank's item in, the sum of all ranks' out: in f32, in rank order, rounded once. In two shots the others get it too.
+template <typename E> DEVICE void sum_item(const Group& group, const Call& call, int item, u32 (&words)[4])
 {
-    float sums[COUNT][GROUP_BYTES / sizeof(E)] = {};
-    add_ranks<E, COUNT, 0>(group, call, own, sums);
-#pragma unroll
-    for (int n = 0; n < COUNT; n++)
+    const int tile = item / TILE;
+    const char* from = group.boxes[group.rank] + call.half + place(group.twoShot ? tile / RANKS : tile, item);
+    float sum[GROUP_BYTES / sizeof(E)] = {};
+    add_ranks<E, 0>(group, call, from, words, sum);
+    if constexpr (RANKS > 4) { add_ranks<E, 4>(group, call, from, words, sum); }
+    round_words<E>(sum, words);
+    if (group.twoShot && !call.failed)
     {
-        round_words<E>(sums[n], own.words[n]);
-        if (!group.twoShot || call.failed || !own.wanted[n]) { continue; }
-        const i64 at = call.half + RANKS * group.slotBytes + place(own.items[n] / TILE, own.items[n]);
+        const i64 at = call.half + RANKS * group.slotBytes + place(tile, item);
 #pragma unroll
         for (int r = 0; r < RANKS; r++)
         {
-            if (r != group.rank) { push_item(group.boxes[r] + at, own.words[n], call.epoch); }
+            if (r != group.rank) { push_item(group.boxes[r] + at, words, call.epoch); }
         }
     }
 }

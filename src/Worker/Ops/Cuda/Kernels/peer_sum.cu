@@ -92,12 +92,9 @@ extern "C" __global__ void __launch_bounds__(THREADS) peer_sum(const Arguments a
     for (int item = first; item < items; item += step)
     {
         if (!sums_here(group, item)) { continue; }
-        Sums<T, 1> sums;
-        sums.items[0] = item;
-        sums.wanted[0] = true;
-        load_own(args, item, sums.words[0]);
-        sum_items<T, 1>(group, call, sums);
-        store_own(args, item, sums.words[0]);
+        load_own(args, item, words);
+        sum_item<T>(group, call, item, words);
+        store_own(args, item, words);
     }
     if (!group.twoShot) { return; }
     for (int item = first; item < items; item += step)

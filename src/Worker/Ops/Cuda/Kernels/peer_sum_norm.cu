@@ -8,7 +8,6 @@
 #define WARPS 16
 #define THREADS (WARPS * 32)
 #define ITEMS ((int)(8 / PER)) // of a thread's eight elements
-#define COUNT (KEPT * ITEMS)   // of a thread's items in a row
 
 struct Arguments
 {
@@ -90,61 +89,26 @@ DEVICE void load_words(const Arguments& args, int row, int column, u32 (&words)[
     words[0] = q.x; words[1] = q.y; words[2] = q.z; words[3] = q.w;
 }
 
-// Column of item n of a thread.
-DEVICE int column_of(int thread, int n) { return (n / ITEMS * THREADS + thread) * 8 + n % ITEMS * PER; }
-
-// Sends this thread's items of a row, all of which it loads first.
-DEVICE void send_row(const Arguments& args, const Call& call, int row, int thread)
+// kept += the sums of the items at a column that this rank makes (pass 0) or waits for (pass 1).
+DEVICE void add_sums(const Arguments& args, const Call& call, int row, int column, int pass, Eight<T>& kept)
 {
-    u32 words[COUNT][4];
-    bool sent[COUNT];
 #pragma unroll
-    for (int n = 0; n < COUNT; n++)
+    for (int k = 0; k < ITEMS; k++)
     {
-        const int column = column_of(thread, n);
-        sent[n] = column < args.columns && !(args.group.twoShot && sums_here(args.group, row * args.rowItems + column / PER));
-        if (sent[n]) { load_words(args, row, column, words[n]); }
-    }
-#pragma unroll
-    for (int n = 0; n < COUNT; n++)
-    {
-        if (sent[n]) { send_item(args.group, call, row * args.rowItems + column_of(thread, n) / PER, words[n]); }
-    }
-}
-
-DEVICE void add_to(Eight<T>& kept, int n, const u32 (&words)[4])
-{
-    u32 (&own)[4] = *(u32(*)[4])(kept.words + 4 * (n % ITEMS));
-    float sum[PER] = {};
-    add_words<T>(own, sum);
-    add_words<T>(words, sum);
-    round_words<T>(sum, own);
-}
-
-// kept += the sums of a row: first those that this rank makes, then, in two shots, those that others do.
-DEVICE void add_sums(const Arguments& args, const Call& call, int row, int thread, Eight<T> (&kept)[KEPT])
-{
-    constexpr int together = RANKS > 4 ? 1 : COUNT;
-    Sums<T, together> sums[COUNT / together];
-#pragma unroll
-    for (int n = 0; n < COUNT; n++)
-    {
-        Sums<T, together>& s = sums[n / together];
-        const int i = n % together, column = column_of(thread, n);
-        s.items[i] = row * args.rowItems + column / PER;
-        s.wanted[i] = column < args.columns && sums_here(args.group, s.items[i]);
-        if (s.wanted[i]) { load_words(args, row, column, s.words[i]); }
-    }
-#pragma unroll
-    for (int n = 0; n < COUNT; n += together) { sum_items<T, together>(args.group, call, sums[n / together]); }
-#pragma unroll
-    for (int n = 0; n < COUNT; n++)
-    {
-        Sums<T, together>& s = sums[n / together];
-        const int i = n % together;
-        if (column_of(thread, n) >= args.columns) { continue; }
-        if (!s.wanted[i]) { receive_item(args.group, call, s.items[i], s.words[i]); }
-        add_to(kept[n / ITEMS], n, s.words[i]);
+        const int item = row * args.rowItems + column / PER + k;
+        if (sums_here(args.group, item) != (pass == 0)) { continue; }
+        u32 words[4];
+        if (pass == 0)
+        {
+            load_words(args, row, column + k * PER, words);
+            sum_item<T>(args.group, call, item, words);
+        }
+        else { receive_item(args.group, call, item, words); }
+        u32 (&own)[4] = *(u32(*)[4])(kept.words + 4 * k);
+        float sum[PER] = {};
+        add_words<T>(own, sum);
+        add_words<T>(words, sum);
+        round_words<T>(sum, own);
     }
 }
 
@@ -166,7 +130,18 @@ extern "C" __global__ void __launch_bounds__(THREADS) peer_sum_norm(const Argume
     const Call call = begin_call(args.group);
     for (int row = firstRow; row < args.rows; row += rowStep)
     {
-        send_row(args, call, row, thread);
+        for (int column = thread * 8; column < args.columns; column += THREADS * 8)
+        {
+#pragma unroll
+            for (int k = 0; k < ITEMS; k++)
+            {
+                const int item = row * args.rowItems + column / PER + k;
+                if (args.group.twoShot && sums_here(args.group, item)) { continue; }
+                u32 words[4];
+                load_words(args, row, column + k * PER, words);
+                send_item(args.group, call, item, words);
+            }
+        }
     }
     arrive(args.group, call);
     int turn = 0;
@@ -180,7 +155,15 @@ extern "C" __global__ void __launch_bounds__(THREADS) peer_sum_norm(const Argume
             const int column = (j * THREADS + thread) * 8;
             if (column < args.columns) { load_eight<T>(residual + column, kept[j]); }
         }
-        add_sums(args, call, row, thread, kept);
+        for (int pass = 0; pass <= args.group.twoShot; pass++)
+        {
+#pragma unroll
+            for (int j = 0; j < KEPT; j++)
+            {
+                const int column = (j * THREADS + thread) * 8;
+                if (column < args.columns) { add_sums(args, call, row, column, pass, kept[j]); }
+            }
+        }
         float sum = 0;
 #pragma unroll
         for (int j = 0; j < KEPT; j++)

@@ -100,6 +100,11 @@ DEVICE void barrier_arrive(u32 barrier)
 {
     asm volatile("{ .reg .b64 s; mbarrier.arrive.shared::cta.b64 s, [%0]; }" :: "r"(barrier) : "memory");
 }
+// Arrives once all copies of 16 bytes that this thread has started are there.
+DEVICE void barrier_arrive_copied(u32 barrier)
+{
+    asm volatile("cp.async.mbarrier.arrive.noinc.shared::cta.b64 [%0];" :: "r"(barrier) : "memory");
+}
 DEVICE void barrier_wait(u32 barrier, int parity)
 {
     u32 done = 0;
