@@ -73,7 +73,7 @@ internal sealed class CompareCommand
         using var loggers = CoordinatorLogging.Create(_model.ReadLogLevel(result));
         var sampling = _sampling.Read(result);
         var requested = await PreparedModel.PrepareAsync(arguments, PreparationScope.Run, cancellationToken);
-        await Notices.SayAsync(requested);
+        await Notices.SayAsync(requested.Notices);
         var requests = Requests(requested, result, sampling);
         var tensorParallel = requested.Plan.Mode == PlanMode.TensorParallel
             ? await MeasureAsync(requested, arguments, requests, repetitions, loggers, cancellationToken)

@@ -41,7 +41,7 @@ internal sealed partial class GenerateCommand
         var model = await PreparedModel.PrepareAsync(arguments, PreparationScope.Run, cancellationToken);
         var request = model.Requests.Create(prompts.Single(), _sampling.Read(result));
         start.Mark("prepare");
-        await Notices.SayAsync(model);
+        await Notices.SayAsync(model.Notices);
         using var loggers = CoordinatorLogging.Create(_model.ReadLogLevel(result));
         using var progress = LoadProgressBar.OnStandardError(model.Plan.WorldSize);
         await using var host = ModelHost.Create(model, arguments, progress, loggers);

@@ -1,12 +1,13 @@
 using System.CommandLine;
 using TensorParallel.Coordinator.Hosting;
+using TensorParallel.Coordinator.Planning;
+using TensorParallel.Coordinator.Planning.DeviceMaps;
 
 namespace TensorParallel.Coordinator.Cli;
 
 /// <summary>The options that choose a model and spread it; the same on every command.</summary>
 internal sealed class ModelOptions
 {
-    private const string FitStrategy = "fit";
     private const string CheckpointWeights = "checkpoint";
     private const string RandomWeights = "random";
 
@@ -37,8 +38,9 @@ internal sealed class ModelOptions
 
     private readonly Option<string?> _deviceMap = new("--device-map")
     {
-        Description = "Whole layers in sequence over all devices instead of tensor parallelism. Value: fit (default).",
-        HelpName = "fit",
+        Description = "Whole layers in sequence over the devices instead of tensor parallelism: fit (default), auto, balanced, "
+            + "balanced_low_0, sequential, a JSON file or an inline JSON object of module -> device, as Hugging Face writes it.",
+        HelpName = "MAP",
         Arity = ArgumentArity.ZeroOrOne,
     };
 
@@ -53,6 +55,18 @@ internal sealed class ModelOptions
         Description = "Run on N CPU workers. Default when there is no GPU: 2.",
         HelpName = "N",
         CustomParser = NumberArgument.ReadOptional<int>,
+    };
+
+    private readonly Option<string?> _maxMemory = new("--max-memory")
+    {
+        Description = "Exactly these devices, and the bytes each may use, for example 0=10GiB,1=20GiB,cpu=64GiB. Nothing is probed.",
+        HelpName = "LIST",
+    };
+
+    private readonly Option<string?> _deviceSpeed = new("--device-speed")
+    {
+        Description = "How fast devices read their memory, in one unit for all, for example 0=3350,1=1000; fit gives faster ones more.",
+        HelpName = "LIST",
     };
 
     private readonly Option<bool> _fallback = new("--fallback")
@@ -121,8 +135,8 @@ internal sealed class ModelOptions
     {
         Option[] all =
         [
-            _model, _weights, _tpPlan, _deviceMap, _gpus, _cpuWorkers, _fallback, _dtype, _threads, _loadThreads, _maxContext,
-            _maxSequences, _maxStepTokens, _stepTimeout, _logLevel,
+            _model, _weights, _tpPlan, _deviceMap, _maxMemory, _deviceSpeed, _gpus, _cpuWorkers, _fallback, _dtype,
+            _threads, _loadThreads, _maxContext, _maxSequences, _maxStepTokens, _stepTimeout, _logLevel,
         ];
         foreach (var option in all)
         {
@@ -134,15 +148,10 @@ internal sealed class ModelOptions
     /// <exception cref="UsageException">A list or number cannot be read, or options exclude each other.</exception>
     public ModelArguments Read(ParseResult result)
     {
-        var deviceMap = result.GetResult(_deviceMap) is null ? null : result.GetValue(_deviceMap) ?? FitStrategy;
+        var deviceMap = result.GetResult(_deviceMap) is null ? null : result.GetValue(_deviceMap) ?? DeviceMapPlan.Fit;
         if (deviceMap is not null && result.GetValue(_tpPlan) is not null)
         {
             throw new UsageException("--tp-plan and --device-map exclude each other: give one of them.");
-        }
-
-        if (deviceMap is not null and not FitStrategy)
-        {
-            throw new UsageException($"--device-map is \"{deviceMap}\": give {FitStrategy}, or no value, which means the same.");
         }
 
         var gpus = result.GetValue(_gpus) is { } list ? IntegerList.Parse("--gpus", list) : null;
@@ -159,6 +168,8 @@ internal sealed class ModelOptions
             RandomWeights = ReadWeights(result),
             TpPlan = result.GetValue(_tpPlan),
             DeviceMap = deviceMap,
+            MaxMemory = result.GetValue(_maxMemory) is { } memory ? MaxMemory.Parse(memory) : null,
+            DeviceSpeeds = result.GetValue(_deviceSpeed) is { } speeds ? DeviceSpeeds.Parse(speeds) : [],
             Gpus = gpus,
             CpuWorkers = Positive(result, _cpuWorkers),
             Fallback = result.GetValue(_fallback),

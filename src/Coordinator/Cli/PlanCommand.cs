@@ -24,18 +24,49 @@ internal sealed class PlanCommand
 
     private async Task<int> RunAsync(ParseResult result, CancellationToken cancellationToken)
     {
-        var model = await PreparedModel.PrepareAsync(_model.Read(result), PreparationScope.PlanOnly, cancellationToken);
-        await Notices.SayAsync(model);
-        if (result.GetValue(_json))
+        var (arguments, json) = (_model.Read(result), result.GetValue(_json));
+        if (arguments.DeviceMap is not null)
+        {
+            var map = await PreparedMap.PrepareAsync(arguments, cancellationToken);
+            await Notices.SayAsync(map.Notices);
+            Print(map, json);
+            return ExitCodes.Done;
+        }
+
+        var model = await PreparedModel.PrepareAsync(arguments, PreparationScope.PlanOnly, cancellationToken);
+        await Notices.SayAsync(model.Notices);
+        if (json)
         {
             Console.Out.WriteLine(PlanJson.Serialize(model.Plan));
         }
         else
         {
-            new PlanPrinter(Console.IsOutputRedirected ? PlanPrinter.Plain(Console.Out) : AnsiConsole.Console)
-                .Print(model.Name, model.Spec, model.Plan);
+            new PlanPrinter(OutputConsole()).Print(model.Name, model.Spec, model.Plan);
         }
 
         return ExitCodes.Done;
     }
+
+    private static void Print(PreparedMap model, bool json)
+    {
+        var map = model.Map;
+        if (json)
+        {
+            Console.Out.WriteLine(map.Plan is { } plan
+                ? PlanJson.Serialize(plan)
+                : PlanJson.SerializeMap(
+                    map.Placed.Map.Entries, map.Placed.BudgetEntries, map.DType, map.Placed.Notes, map.Obstacle));
+            return;
+        }
+
+        if (map.Plan is { } runnable)
+        {
+            new PlanPrinter(OutputConsole()).Print(model.Name, model.Spec, runnable);
+        }
+
+        new DeviceMapPrinter(OutputConsole()).Print(model.Name, model.Modules, map);
+    }
+
+    private static IAnsiConsole OutputConsole() =>
+        Console.IsOutputRedirected ? PlanPrinter.Plain(Console.Out) : AnsiConsole.Console;
 }

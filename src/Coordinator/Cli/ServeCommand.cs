@@ -76,7 +76,7 @@ internal sealed class ServeCommand
         var arguments = _model.Read(result);
         var logLevel = _model.ReadLogLevel(result, whenNotGiven: LogLevel.Information);
         var model = await PreparedModel.PrepareAsync(arguments, PreparationScope.Run, signals.Stopping);
-        await Notices.SayAsync(model);
+        await Notices.SayAsync(model.Notices);
         using var loggers = CoordinatorLogging.Create(logLevel);
         using var progress = LoadProgressBar.OnStandardError(model.Plan.WorldSize);
         await using var host = ModelHost.Create(model, arguments, progress, loggers);

@@ -22,11 +22,30 @@ internal static class DeviceSelection
 
     /// <summary>
     /// <c>--cpu-workers N</c>: N CPU workers. <c>--gpus LIST</c>: those GPUs, which a plan alone takes at their word and a run
-    /// looks for. Neither: all GPUs that can be used, else 2 CPU workers. Memory is known of GPUs that were looked for: what is free.
+    /// looks for. Neither: all GPUs that can be used, else 2 CPU workers. Memory is known of GPUs that were looked for: what
+    /// is free. <c>--max-memory</c> names the devices itself; a run still looks for the GPUs among them.
     /// </summary>
     /// <exception cref="PlanException">A device that is not there, is named twice, or cannot be used.</exception>
     /// <exception cref="WorkerLaunchException">The worker program, which looks for GPUs, cannot be run.</exception>
     public static async Task<DeviceChoice> SelectAsync(
+        ModelArguments arguments, PreparationScope scope, CancellationToken cancellationToken)
+    {
+        var mayProbe = scope == PreparationScope.Run && arguments.CpuWorkers is null && (arguments.Gpus is not null || HasDriver());
+        var choice = arguments.MaxMemory is null
+            ? await ExistingAsync(arguments, scope, cancellationToken)
+            : new DeviceChoice(NamedDevices.Of(arguments, scope, mayProbe ? await ProbeAsync(cancellationToken) : null));
+        var speeds = arguments.DeviceSpeeds.ToDictionary();
+        var unknown = speeds.Keys.Except(choice.Devices.Select(device => device.Number)).ToList();
+        return unknown.Count == 0
+            ? choice with
+            {
+                Devices = [.. choice.Devices.Select(
+                    device => device with { Speed = speeds.GetValueOrDefault(device.Number, 1) })],
+            }
+            : throw new PlanException($"--device-speed names device {string.Join(", ", unknown)}, which is not there.");
+    }
+
+    private static async Task<DeviceChoice> ExistingAsync(
         ModelArguments arguments, PreparationScope scope, CancellationToken cancellationToken)
     {
         if (arguments.CpuWorkers is { } workers)

@@ -1,3 +1,5 @@
+using TensorParallel.Coordinator.Planning.DeviceMaps;
+
 namespace TensorParallel.Coordinator.Hosting;
 
 /// <summary>What the user asked of a model run, unchecked; null means "not given".</summary>
@@ -15,8 +17,14 @@ internal sealed record ModelArguments
     /// <summary><c>auto</c>, a JSON file, or an inline JSON object.</summary>
     public string? TpPlan { get; init; }
 
-    /// <summary>Device map strategy; null: tensor parallelism.</summary>
+    /// <summary>Device map: a strategy, a JSON file or an inline JSON object; null: tensor parallelism.</summary>
     public string? DeviceMap { get; init; }
+
+    /// <summary>The places that exist, and their budgets.</summary>
+    public IReadOnlyList<DeviceBudget>? MaxMemory { get; init; }
+
+    /// <summary>How fast devices read, by number; those not named are as fast as 1.</summary>
+    public IReadOnlyList<KeyValuePair<string, double>> DeviceSpeeds { get; init; } = [];
 
     /// <summary>GPU indices.</summary>
     public IReadOnlyList<int>? Gpus { get; init; }

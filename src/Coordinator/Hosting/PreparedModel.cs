@@ -1,5 +1,6 @@
 using TensorParallel.Coordinator.Engine;
 using TensorParallel.Coordinator.Planning;
+using TensorParallel.Coordinator.Planning.ModuleTrees;
 using TensorParallel.Coordinator.Text;
 using TensorParallel.Protocol.Architectures;
 using TensorParallel.Protocol.Checkpoints;
@@ -85,7 +86,10 @@ internal sealed record PreparedModel(
             folder,
             opened.Spec,
             generation,
-            Planner.Plan(Request(arguments, opened.Spec, choice.Devices, opened.DType)),
+            Planner.Plan(Request(arguments, opened.Spec, choice.Devices, opened.DType) with
+            {
+                Modules = ModulesOf(opened, path),
+            }),
             tokenizer)
         {
             Notices = choice.Notices,
@@ -103,15 +107,21 @@ internal sealed record PreparedModel(
         (config is null || Path.GetFileName(config) == Checkpoint.ConfigFileName)
         && File.Exists(Path.Combine(folder, TokenizerFileName));
 
-    private static PlanRequest Request(
+    /// <summary>What the arguments ask of the planner.</summary>
+    internal static PlanRequest Request(
         ModelArguments arguments, ModelSpec spec, IReadOnlyList<PlanDevice> devices, DType dtype) => new(spec, devices, dtype)
         {
             TpPlan = arguments.TpPlan ?? TpPlan.Auto,
             UseDeviceMap = arguments.DeviceMap is not null,
+            DeviceMap = arguments.DeviceMap ?? DeviceMapPlan.Fit,
+            MaxMemory = arguments.MaxMemory,
             AllowFallback = arguments.Fallback,
             Limits = new LimitsRequest(
             MaxStepTokens: arguments.MaxStepTokens,
             MaxSequences: arguments.MaxSequences,
             MaxContextTokens: arguments.MaxContext),
         };
+
+    private static ModuleTree? ModulesOf(PlanModel opened, string path) =>
+        ModuleTreeCatalog.Find(opened.Checkpoint?.Config ?? ModelConfig.Load(path));
 }

@@ -17,9 +17,6 @@ internal static class LimitsPlanner
     private const int DefaultBlockTokens = 16;
     private const long UnknownMemoryKvBytes = 1L << 30;
 
-    // What a process and its libraries take beside the tensors; the rule of accelerate.
-    private const double UsableMemory = 0.9;
-
     // Far above any use; keeps a mistyped number from becoming an allocation.
     private const int MostStepTokens = 1 << 20;
     private const int MostSequences = 1 << 16;
@@ -99,7 +96,7 @@ internal static class LimitsPlanner
         {
             if (blockBytes[i] == 0)
             {
-                if (request.Devices[i].MemoryBytes * UsableMemory < ranks[i].WeightBytes + ranks[i].WorkspaceBytes)
+                if (request.Devices[i].UsableBytes < ranks[i].WeightBytes + ranks[i].WorkspaceBytes)
                 {
                     problems.Add(Shortage(i, 0));
                 }
@@ -121,10 +118,10 @@ internal static class LimitsPlanner
         return problems.Count == 0 ? (int)blocks : throw new PlanException(problems);
 
         string Shortage(int rank, int kvBlocks) => new MemoryShortage(
-            request, limits, ranks, rank, blockBytes[rank], kvBlocks, (long)(request.Devices[rank].MemoryBytes!.Value * UsableMemory)).Text();
+            request, limits, ranks, rank, blockBytes[rank], kvBlocks, request.Devices[rank].UsableBytes!.Value).Text();
     }
 
-    private static long Budget(PlanDevice device, RankPlan rank) => device.MemoryBytes is { } memory
-        ? Math.Max(0, (long)(memory * UsableMemory) - rank.WeightBytes - rank.WorkspaceBytes)
+    private static long Budget(PlanDevice device, RankPlan rank) => device.UsableBytes is { } memory
+        ? Math.Max(0, memory - rank.WeightBytes - rank.WorkspaceBytes)
         : UnknownMemoryKvBytes;
 }

@@ -30,13 +30,16 @@ internal sealed record MemoryShortage(
         var kvBytes = KvBlocks * BlockBytes;
         return $"Rank {Plan.Rank} ({device.Name}) needs {ByteText.Of(Plan.WeightBytes)} for weights, " +
             $"{ByteText.Of(Plan.WorkspaceBytes)} for activations and sampling and {ByteText.Of(kvBytes)} for the KV " +
-            $"cache, but nine tenths of its {Memory(device)} are {ByteText.Of(UsableBytes)}: " +
+            $"cache, but {Memory(device)} {ByteText.Of(UsableBytes)}: " +
             $"{ByteText.Of(FixedBytes + kvBytes - UsableBytes)} are missing; {string.Join(", or ", Advice())}.";
     }
 
-    private static string Memory(PlanDevice device) => device.TotalBytes is { } total && device.MemoryBytes is { } free
-        ? $"free memory ({ByteText.Of(free)} of {ByteText.Of(total)}; other processes hold {ByteText.Of(Math.Max(0, total - free))})"
-        : "memory";
+    private static string Memory(PlanDevice device) => device.IsExactBudget
+        ? "its budget is"
+        : device.TotalBytes is { } total && device.MemoryBytes is { } free
+        ? $"nine tenths of its free memory ({ByteText.Of(free)} of {ByteText.Of(total)}; other processes hold " +
+            $"{ByteText.Of(Math.Max(0, total - free))}) are"
+        : "nine tenths of its memory are";
 
     private IEnumerable<string> Advice()
     {

@@ -10,6 +10,26 @@ namespace TensorParallel.Coordinator.Planning;
 /// <param name="TotalBytes">All its memory, for messages; null: not known apart from what is free.</param>
 internal sealed record PlanDevice(string Name, long? MemoryBytes = null, long? TotalBytes = null)
 {
+    // What a process and its libraries take beside the tensors; the rule of accelerate.
+    private const double UsablePart = 0.9;
+
+    /// <summary>
+    /// <see cref="MemoryBytes"/> is what the user allows (<c>--max-memory</c>), all of it for tensors; else it is
+    /// what the device has, of which a tenth is left alone.
+    /// </summary>
+    public bool IsExactBudget { get; init; }
+
+    /// <summary>
+    /// How fast it reads its memory, in any unit that is the same for all devices; 1 where it is not known.
+    /// </summary>
+    public double Speed { get; init; } = 1;
+
+    /// <summary>Bytes for weights, cache and workspace; null: not known.</summary>
+    public long? UsableBytes => IsExactBudget ? MemoryBytes : (long?)(MemoryBytes * UsablePart);
+
+    /// <summary>Its word in a device map: 1 of <c>cuda:1</c>.</summary>
+    public string Number => DeviceKinds.NumberOf(Name);
+
     /// <summary><c>cpu</c> or <c>cuda</c>; collectives join devices of one kind.</summary>
     public string Kind => DeviceKinds.Of(Name);
 

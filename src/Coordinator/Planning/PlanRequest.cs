@@ -1,3 +1,5 @@
+using TensorParallel.Coordinator.Planning.DeviceMaps;
+using TensorParallel.Coordinator.Planning.ModuleTrees;
 using TensorParallel.Protocol.Architectures;
 using TensorParallel.Protocol.Checkpoints;
 
@@ -14,6 +16,23 @@ internal sealed record PlanRequest(ModelSpec Spec, IReadOnlyList<PlanDevice> Dev
 
     /// <summary>A device map is wanted; the tensor-parallel plan is not looked at.</summary>
     public bool UseDeviceMap { get; init; }
+
+    /// <summary>
+    /// <see cref="DeviceMapPlan.Fit"/>, a strategy of accelerate, an inline JSON object or the path of a JSON file.
+    /// </summary>
+    public string DeviceMap { get; init; } = DeviceMapPlan.Fit;
+
+    /// <summary>The model's modules as transformers builds them; null: only <c>fit</c> can be planned.</summary>
+    public ModuleTree? Modules { get; init; }
+
+    /// <summary>Whether the model can be computed; if not, <see cref="Spec"/> has its sizes only.</summary>
+    public bool CanCompute { get; init; } = true;
+
+    /// <summary>
+    /// The places that exist, <c>cpu</c> and <c>disk</c> among them, as the user named them; null:
+    /// <see cref="Devices"/>.
+    /// </summary>
+    public IReadOnlyList<DeviceBudget>? MaxMemory { get; init; }
 
     /// <summary>A custom plan that cannot be honoured may become a device map too, as <c>auto</c> does.</summary>
     public bool AllowFallback { get; init; }

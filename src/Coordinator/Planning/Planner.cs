@@ -18,14 +18,14 @@ internal static class Planner
         CheckDevices(request.Devices);
         if (request.UseDeviceMap)
         {
-            return DeviceMap(request, []);
+            return Runnable(DeviceMapPlan.Make(request, []));
         }
 
         var isAuto = request.TpPlan.Trim() == TpPlan.Auto;
         var tpPlan = isAuto ? TpPlan.OfArchitecture(request.Spec) : TpPlan.Read(request.TpPlan);
         if (tpPlan is null)
         {
-            return DeviceMap(request, [
+            return Fallback(request, [
                 $"The architecture {request.Spec.ModelType} has no tensor-parallel plan of its own; give one with " +
                 "--tp-plan."]);
         }
@@ -48,7 +48,7 @@ internal static class Planner
         }
 
         return isAuto || request.AllowFallback
-            ? DeviceMap(request, obstacles)
+            ? Fallback(request, obstacles)
             : throw new PlanException([.. obstacles.Select(WithWayOut)]);
     }
 
@@ -70,22 +70,16 @@ internal static class Planner
         return LimitsPlanner.Complete(request, draft);
     }
 
-    private static ExecutionPlan DeviceMap(PlanRequest request, IReadOnlyList<string> fallbackReasons)
-    {
-        var planner = new DeviceMapPlanner(request);
-        var draft = new ExecutionPlan(
-            PlanMode.DeviceMap,
-            request.Devices.Count,
-            fallbackReasons,
-            planner.Map(),
-            request.DType,
-            LimitsPlanner.Sizes(request),
-            planner.Ranks(),
-            planner.Notes());
-        return LimitsPlanner.Complete(request, draft);
-    }
+    // The fallback is the runtime's own decision, so the strategy is its own too.
+    private static ExecutionPlan Fallback(PlanRequest request, IReadOnlyList<string> reasons) =>
+        Runnable(DeviceMapPlan.Make(request with { DeviceMap = DeviceMapPlan.Fit, MaxMemory = null }, reasons));
 
-    private static void CheckDevices(IReadOnlyList<PlanDevice> devices)
+    private static ExecutionPlan Runnable(DeviceMapPlan map) =>
+        map.Plan ?? throw new PlanException(map.Obstacle);
+
+    /// <summary>There is a device, and none twice.</summary>
+    /// <exception cref="PlanException">Otherwise.</exception>
+    public static void CheckDevices(IReadOnlyList<PlanDevice> devices)
     {
         if (devices.Count == 0)
         {

@@ -9,7 +9,7 @@ namespace TensorParallel.Protocol.Checkpoints;
 /// escaped half of a surrogate pair. After <see cref="ParseObject"/> every string of the tree can be read without a
 /// surprise.
 /// </summary>
-internal static class JsonFile
+public static class JsonFile
 {
     /// <summary>The same bound that safetensors sets for its header; no configuration file comes near it.</summary>
     public const int MaxBytes = 100_000_000;

@@ -6,7 +6,7 @@ namespace TensorParallel.Protocol.Checkpoints;
 /// Puts text that came out of a file into an error sentence: quoted, on one line and short, because a name in a hostile
 /// header can hold line breaks or be megabytes long.
 /// </summary>
-internal static class Quote
+public static class Quote
 {
     private const int MaxChars = 160;
 

@@ -14,6 +14,9 @@ public static class DeviceKinds
     /// <summary>Kind of a device: <c>cuda:1</c> is <c>cuda</c>.</summary>
     public static string Of(string deviceName) => deviceName.Split(':', 2)[0];
 
+    /// <summary>Number of a device: <c>cuda:1</c> is 1. It is the device's word in a device map.</summary>
+    public static string NumberOf(string deviceName) => deviceName[(deviceName.IndexOf(':', StringComparison.Ordinal) + 1)..];
+
     /// <summary>
     /// Dtype of activations for a model of the given dtype: CPUs compute in F32, other devices in the model's own.
     /// </summary>

@@ -10,7 +10,7 @@ namespace TensorParallel.Protocol.Parallel;
 /// Why tensor parallelism was not possible; empty when it was, or was not asked for.
 /// </param>
 /// <param name="DeviceMap">
-/// Module → rank as a string (Hugging Face's <c>hf_device_map</c>); null under tensor parallelism.
+/// Module → number of the device (Hugging Face's <c>hf_device_map</c>); null under tensor parallelism.
 /// </param>
 /// <param name="DType">Dtype of weights and KV cache on the device: F32, BF16 or F16.</param>
 /// <param name="Limits">Largest step, context and cache the ranks allocate for.</param>
@@ -26,6 +26,12 @@ public sealed record ExecutionPlan(
     IReadOnlyList<RankPlan> Ranks,
     IReadOnlyList<string> Notes)
 {
+    /// <summary>
+    /// Bytes of weights that each place of the device map was filled up to, in order; null where the size of a place is
+    /// not known, and as a whole under tensor parallelism.
+    /// </summary>
+    public IReadOnlyList<KeyValuePair<string, long?>>? DeviceMapBudget { get; init; }
+
     /// <summary>
     /// Rows or columns of a tensor on each rank, in rank order: what an all-gather of its output joins. 0 where a rank
     /// does not hold it.

@@ -1,7 +1,7 @@
 namespace TensorParallel.Protocol.Parallel;
 
 /// <summary>Finds what somebody may have meant.</summary>
-internal static class NearestName
+public static class NearestName
 {
     // Longer texts are no slips of the finger, and the table below is quadratic.
     private const int MaxLength = 200;

@@ -53,30 +53,89 @@ public static class PlanJson
     }
 
     /// <summary>
-    /// The properties that fit beside other things: mode, world_size, fallback_reasons, device_map and dtype; into the
-    /// object that <paramref name="json"/> is in.
+    /// The properties that fit beside other things: mode, world_size, fallback_reasons, device_map with its budget and
+    /// dtype; into the object that <paramref name="json"/> is in.
     /// </summary>
     public static void WriteSummary(Utf8JsonWriter json, ExecutionPlan plan)
     {
         json.WriteString("mode", PlanModeNames.NameOf(plan.Mode));
         json.WriteNumber("world_size", plan.WorldSize);
         WriteStrings(json, "fallback_reasons", plan.FallbackReasons);
-        if (plan.DeviceMap is null)
-        {
-            json.WriteNull("device_map");
-        }
-        else
-        {
-            json.WriteStartObject("device_map");
-            foreach (var (module, rank) in plan.DeviceMap)
-            {
-                json.WriteString(module, rank);
-            }
+        WriteMap(json, plan.DeviceMap, plan.DeviceMapBudget);
+        json.WriteString("dtype", plan.DType.HuggingFaceName());
+    }
 
+    /// <summary>
+    /// A device map that cannot be run, in the shape of a plan: it has no limits and no ranks, and says why.
+    /// </summary>
+    /// <param name="map">Module → place.</param>
+    /// <param name="budget">Bytes by place.</param>
+    /// <param name="dtype">Dtype of the weights.</param>
+    /// <param name="notes">Remarks for people.</param>
+    /// <param name="obstacle">Why it cannot be run.</param>
+    public static string SerializeMap(
+        IReadOnlyList<KeyValuePair<string, string>> map,
+        IReadOnlyList<KeyValuePair<string, long?>> budget,
+        DType dtype,
+        IReadOnlyList<string> notes,
+        string obstacle)
+    {
+        var buffer = new ArrayBufferWriter<byte>();
+        using (var json = new Utf8JsonWriter(buffer, s_compact))
+        {
+            json.WriteStartObject();
+            json.WriteString("mode", PlanModeNames.NameOf(PlanMode.DeviceMap));
+            json.WriteNumber("world_size", map.Select(entry => entry.Value).Where(IsNumber).Distinct().Count());
+            WriteStrings(json, "fallback_reasons", []);
+            WriteMap(json, map, budget);
+            json.WriteString("dtype", dtype.HuggingFaceName());
+            json.WriteNull("limits");
+            WriteStrings(json, "notes", notes);
+            WriteStrings(json, "ranks", []);
+            json.WriteString("not_runnable", obstacle);
             json.WriteEndObject();
         }
 
-        json.WriteString("dtype", plan.DType.HuggingFaceName());
+        return Encoding.UTF8.GetString(buffer.WrittenSpan);
+
+        static bool IsNumber(string place) => place.All(char.IsAsciiDigit);
+    }
+
+    private static void WriteMap(
+        Utf8JsonWriter json,
+        IReadOnlyList<KeyValuePair<string, string>>? map,
+        IReadOnlyList<KeyValuePair<string, long?>>? budget)
+    {
+        WriteObject(json, "device_map", map, json.WriteString);
+        WriteObject(json, "device_map_budget", budget, (place, bytes) =>
+        {
+            if (bytes is { } known)
+            {
+                json.WriteNumber(place, known);
+            }
+            else
+            {
+                json.WriteNull(place);
+            }
+        });
+    }
+
+    private static void WriteObject<T>(
+        Utf8JsonWriter json, string name, IReadOnlyList<KeyValuePair<string, T>>? entries, Action<string, T> write)
+    {
+        if (entries is null)
+        {
+            json.WriteNull(name);
+            return;
+        }
+
+        json.WriteStartObject(name);
+        foreach (var (key, value) in entries)
+        {
+            write(key, value);
+        }
+
+        json.WriteEndObject();
     }
 
     private static void WriteLimits(Utf8JsonWriter json, StepLimits limits)

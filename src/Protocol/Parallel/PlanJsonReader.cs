@@ -33,11 +33,14 @@ internal static class PlanJsonReader
             mode,
             worldSize,
             plan.Texts("fallback_reasons"),
-            DeviceMap(plan, mode, worldSize),
+            DeviceMap(plan, mode),
             ComputeDType(plan),
             Limits(plan.Object("limits")),
             [.. plan.Objects("ranks").Select(Rank)],
-            plan.Texts("notes"));
+            plan.Texts("notes"))
+        {
+            DeviceMapBudget = plan.BytesMapOrNull("device_map_budget"),
+        };
         plan.End();
         for (var rank = 0; rank < result.Ranks.Count; rank++)
         {
@@ -47,30 +50,31 @@ internal static class PlanJsonReader
             }
         }
 
+        CheckPlaces(plan, result);
         return result.Ranks.Count == worldSize
             ? result
             : throw plan.Wrong("ranks", $"there are {result.Ranks.Count} for a world_size of {worldSize}.");
     }
 
-    private static IReadOnlyList<KeyValuePair<string, string>>? DeviceMap(
-        StrictObject plan, PlanMode mode, int worldSize)
+    private static IReadOnlyList<KeyValuePair<string, string>>? DeviceMap(StrictObject plan, PlanMode mode)
     {
         var map = plan.TextMapOrNull("device_map");
-        if (map is null != (mode == PlanMode.TensorParallel))
-        {
-            throw plan.Wrong("device_map", "it must be there in the mode device_map, and null otherwise.");
-        }
+        return map is null == (mode == PlanMode.TensorParallel)
+            ? map
+            : throw plan.Wrong("device_map", "it must be there in the mode device_map, and null otherwise.");
+    }
 
-        foreach (var (module, rank) in map ?? [])
+    // A worker runs what is on devices; cpu and disk are none.
+    private static void CheckPlaces(StrictObject plan, ExecutionPlan result)
+    {
+        var numbers = result.Ranks.Select(rank => DeviceKinds.NumberOf(rank.Device)).ToHashSet();
+        foreach (var (module, place) in result.DeviceMap ?? [])
         {
-            if (!int.TryParse(rank, System.Globalization.CultureInfo.InvariantCulture, out var number)
-                || number < 0 || number >= worldSize)
+            if (!numbers.Contains(place))
             {
-                throw plan.Wrong("device_map", $"{Quote.Of(module)} is on {Quote.Of(rank)}, which is no rank.");
+                throw plan.Wrong("device_map", $"{Quote.Of(module)} is on {Quote.Of(place)}, which is no rank's device.");
             }
         }
-
-        return map;
     }
 
     private static DType ComputeDType(StrictObject plan)

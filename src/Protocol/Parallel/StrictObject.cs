@@ -53,17 +53,10 @@ internal sealed class StrictObject(JsonElement element, string path)
     public IReadOnlyList<StrictObject> Objects(string key) =>
         [.. Items(key).Select((item, i) => Object(key, item, $"{path}.{key}[{i}]"))];
 
-    public IReadOnlyList<KeyValuePair<string, string>>? TextMapOrNull(string key)
-    {
-        var value = Get(key);
-        return value.ValueKind switch
-        {
-            JsonValueKind.Null => null,
-            JsonValueKind.Object =>
-                [.. value.EnumerateObject().Select(p => KeyValuePair.Create(p.Name, Text(key, p.Value)))],
-            _ => throw Wrong(key, "it is neither an object nor null."),
-        };
-    }
+    public IReadOnlyList<KeyValuePair<string, string>>? TextMapOrNull(string key) => MapOrNull(key, Text);
+
+    public IReadOnlyList<KeyValuePair<string, long?>>? BytesMapOrNull(string key) => MapOrNull(
+        key, (name, value) => value.ValueKind == JsonValueKind.Null ? null : (long?)Whole(name, value, 0, long.MaxValue));
 
     public PlanException Wrong(string key, string sentence) => new($"{path}.{Quote.Of(key)[1..^1]}: {sentence}");
 
@@ -71,6 +64,18 @@ internal sealed class StrictObject(JsonElement element, string path)
     {
         _read.Add(key);
         return element.TryGetProperty(key, out var value) ? value : throw Wrong(key, "the key is missing.");
+    }
+
+    private IReadOnlyList<KeyValuePair<string, T>>? MapOrNull<T>(string key, Func<string, JsonElement, T> read)
+    {
+        var value = Get(key);
+        return value.ValueKind switch
+        {
+            JsonValueKind.Null => null,
+            JsonValueKind.Object =>
+                [.. value.EnumerateObject().Select(p => KeyValuePair.Create(p.Name, read(key, p.Value)))],
+            _ => throw Wrong(key, "it is neither an object nor null."),
+        };
     }
 
     private JsonElement[] Items(string key)

@@ -43,7 +43,7 @@ public sealed class DeviceMapPlanTests
             Assert.Equal(0, rank.KeyValueHeads.Length);
         });
         Assert.Equal(0, plan.Ranks[2].KvBytes);
-        Assert.Contains("2 layers fill 2 of 5 ranks; rank 2 holds norm and head, those after it nothing.", plan.Notes);
+        Assert.Contains("2 layers fill 2 of 5 ranks; rank 2 holds norm and head, ranks 3, 4 nothing.", plan.Notes);
     }
 
     [Fact]

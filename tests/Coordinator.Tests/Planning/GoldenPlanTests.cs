@@ -72,13 +72,53 @@ public sealed class GoldenPlanTests
             TestContext.Current.CancellationToken);
         var request = PlanCases.OnCpus(PlanCases.Llama(tied: true, attentionBias: true), 3);
         var deviceMap = request with { UseDeviceMap = true, Devices = PlanDevice.Cpus(5) };
-        foreach (var plan in new[] { request, deviceMap }.Select(Planner.Plan))
+        var auto = EstimateCases.Request("llama-3.1-8b", "0=22GiB,1=22GiB", "auto");
+        foreach (var plan in new[] { request, deviceMap, auto }.Select(Planner.Plan))
         {
             var json = PlanJson.Serialize(plan);
 
             Assert.Empty(schema.Validate(json));
             Assert.Equivalent(plan, PlanJson.Deserialize(json), strict: true);
         }
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void FourHundredBillionParameters_ArePlannedInUnderASecond_AndWithoutMemory(bool deviceMap)
+    {
+        var path = Path.Combine(RepositoryPaths.Golden("configs"), "llama-3.1-405b.json");
+        var best = Enumerable.Range(0, 3).Min(_ =>
+        {
+            var (clock, before) = (Stopwatch.StartNew(), GC.GetAllocatedBytesForCurrentThread());
+            var model = PlanModel.Open(path, "auto");
+            var plan = Planner.Plan(PlanCases.OnCpus(model.Spec, 8) with { UseDeviceMap = deviceMap });
+            Assert.True(PlanJson.Serialize(plan).Length > 100_000);
+
+            // 405,853,388,800 parameters in bf16; cut, embedding and norms stand on every rank.
+            var copies = deviceMap ? 0 : 7 * ((128_256L * 16_384) + (253 * 16_384)) * 2;
+            Assert.Equal((405_853_388_800 * 2) + copies, plan.Ranks.Sum(rank => rank.WeightBytes));
+            Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - before, 0, 100_000_000);
+            return clock.Elapsed;
+        });
+
+        TestContext.Current.SendDiagnosticMessage("405B over 8 ranks: {0}", best);
+        Assert.True(best < TimeSpan.FromSeconds(1), $"It took {best}.");
+    }
+
+    [Fact]
+    public async Task AMapThatCannotBeRun_ObeysTheSchemaToo()
+    {
+        var schema = await JsonSchema.FromFileAsync(
+            Path.Combine(RepositoryPaths.Root, "src", "Protocol", "Parallel", "plan.schema.json"),
+            TestContext.Current.CancellationToken);
+        var map = DeviceMapPlan.Make(EstimateCases.Request("mixtral-8x7b", "0=12GiB,cpu=4GiB", "auto"), []);
+
+        var json = PlanJson.SerializeMap(
+            map.Placed.Map.Entries, map.Placed.BudgetEntries, map.DType, map.Placed.Notes, map.Obstacle);
+
+        Assert.Empty(schema.Validate(json));
+        Assert.Throws<PlanException>(() => PlanJson.Deserialize(json));
     }
 
     [Fact]

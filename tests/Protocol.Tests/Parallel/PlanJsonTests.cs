@@ -60,6 +60,8 @@ public sealed class PlanJsonTests
     [Theory]
     [InlineData("mode", "\"pipeline\"")]
     [InlineData("device_map", "3")]
+    [InlineData("device_map", "{\"lm_head\": \"nowhere\"}")]
+    [InlineData("device_map_budget", "{\"0\": \"1\"}")]
     [InlineData("limits.kv_blocks", "0")]
     [InlineData("ranks.0.tensors.1.dim", "2")]
     [InlineData("ranks.0.tensors.1.ranges", "[[0]]")]
@@ -78,6 +80,7 @@ public sealed class PlanJsonTests
     [InlineData("world_size", "3", "plan.ranks: there are 2 for a world_size of 3.")]
     [InlineData("world_size", "1e9", "plan.world_size: \"1e9\" is not a whole number from 1 to 4096.")]
     [InlineData("device_map", "{}", "plan.device_map: it must be there in the mode device_map, and null otherwise.")]
+    [InlineData("device_map_budget", "3", "plan.device_map_budget: it is neither an object nor null.")]
     [InlineData("limits.kv_blocks", "-1", "plan.limits.kv_blocks: \"-1\" is not a whole number from 1 to 1073741824.")]
     [InlineData("limits.more", "1", "plan.limits.more: the key is unknown.")]
     [InlineData("notes", "[1]", "plan.notes: \"1\" is not a string.")]
@@ -124,7 +127,7 @@ public sealed class PlanJsonTests
         var json = PlanJson.Serialize(SamplePlan.DeviceMap).Replace("\"lm_head\":\"1\"", "\"lm_head\":\"2\"");
 
         Assert.Equal(
-            "plan.device_map: \"lm_head\" is on \"2\", which is no rank.",
+            "plan.device_map: \"lm_head\" is on \"2\", which is no rank's device.",
             Assert.Throws<PlanException>(() => PlanJson.Deserialize(json)).Message);
     }
 

@@ -22,6 +22,7 @@ internal static class SamplePlan
         Mode = PlanMode.DeviceMap,
         FallbackReasons = ["A reason."],
         DeviceMap = [new("model.embed_tokens", "0"), new("lm_head", "1")],
+        DeviceMapBudget = [new("0", 70_000_000_000), new("1", null)],
         DType = DType.F32,
     };
 

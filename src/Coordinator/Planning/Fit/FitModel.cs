@@ -1,0 +1,69 @@
+using TensorParallel.Coordinator.Planning.ModuleTrees;
+using TensorParallel.Protocol.Architectures;
+using TensorParallel.Protocol.Checkpoints;
+using TensorParallel.Protocol.Generation;
+
+namespace TensorParallel.Coordinator.Planning.Fit;
+
+/// <summary>A model as a row of units in the order of computing: embedding, layers, norm and head. Immutable.</summary>
+/// <param name="Embedding">First.</param>
+/// <param name="Layers">In order.</param>
+/// <param name="Head">Final norm and output head; with tied embeddings it holds a copy of the table.</param>
+/// <param name="SharedBytes">The table, where embedding and head on one device share it; else 0.</param>
+/// <param name="Workspace">Activation buffers.</param>
+/// <param name="Limits">The sizes behind it; one full context of its length must fit.</param>
+internal sealed record FitModel(
+    FitUnit Embedding,
+    IReadOnlyList<FitUnit> Layers,
+    FitUnit Head,
+    long SharedBytes,
+    FitWorkspace Workspace,
+    StepLimits Limits)
+{
+    /// <summary>All units in order.</summary>
+    public IReadOnlyList<FitUnit> Units => [Embedding, .. Layers, Head];
+
+    /// <summary>Measures a model.</summary>
+    /// <param name="spec">The model.</param>
+    /// <param name="dtype">Dtype of weights and cache.</param>
+    /// <param name="activation">Dtype of activations.</param>
+    /// <param name="limits">The largest step; KvBlocks: positions that must fit, 0: one full context.</param>
+    /// <param name="modules">
+    /// Sizes of a family that <paramref name="spec"/> describes only roughly; null: it is exact.
+    /// </param>
+    public static FitModel Of(ModelSpec spec, DType dtype, DType activation, StepLimits limits, ModuleTree? modules)
+    {
+        var sizes = modules is null ? null : new ModuleSizes(modules, dtype);
+        var element = dtype.SizeInBytes();
+        var oneContext = ((limits.MaxContextTokens - 1) / limits.KvBlockTokens) + 1;
+        var positions = (long)Math.Max(oneContext, limits.KvBlocks) * limits.KvBlockTokens;
+        var table = (long)spec.VocabularySize * spec.HiddenSize * element;
+        var norm = (long)spec.FinalNorm.Size * element;
+        return new FitModel(
+            new([spec.Embedding.Name], null, table, 0, (long)spec.HiddenSize * element),
+            [.. spec.Blocks.Select(Layer)],
+            new([spec.FinalNorm.Name, spec.OutputHead.Name], null, norm + table, 0, norm + table),
+            spec.TieWordEmbeddings ? table : 0,
+            FitWorkspace.Of(spec, dtype, activation, limits),
+            limits);
+
+        FitUnit Layer(BlockSpec block, int layer)
+        {
+            var weights = sizes?[block.Name] ?? ModelSpecTensors.Of(block).Sum(tensor => tensor.Elements * element);
+            var position = 2L * block.Attention.NumKeyValueHeads * block.Attention.HeadDim * element;
+            var read = weights - IdleBytes(sizes, block.Name) + (position * limits.MaxContextTokens);
+            return new FitUnit([block.Name], layer, weights, position * positions, read);
+        }
+    }
+
+    // Of 8 experts a token is computed by 2: three quarters of their weights are not read for it.
+    private static long IdleBytes(ModuleSizes? sizes, string layer)
+    {
+        if (sizes?.Tree.Shape is not { Experts: > 1 } shape)
+        {
+            return 0;
+        }
+
+        return sizes[$"{layer}.mlp.experts"] / shape.Experts * (shape.Experts - shape.ActiveExperts);
+    }
+}

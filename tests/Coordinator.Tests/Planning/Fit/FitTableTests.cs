@@ -1,0 +1,91 @@
+using System.Globalization;
+using TensorParallel.Coordinator.Planning;
+using TensorParallel.Coordinator.Planning.DeviceMaps;
+using TensorParallel.Coordinator.Planning.Fit;
+using TensorParallel.TestKit;
+using Xunit;
+
+namespace TensorParallel.Coordinator.Tests.Planning.Fit;
+
+/// <summary>
+/// The table in the README of Planning/Fit: <c>auto</c> against <c>fit</c> by the same costs. UPDATE_GOLDEN_PLANS=1
+/// rewrites it.
+/// </summary>
+public sealed class FitTableTests
+{
+    private const string Begin = "<!-- table: FitTableTests -->\n";
+    private const string End = "<!-- end -->";
+
+    private static readonly (string Model, string Memory, double[] Speeds)[] s_cases =
+    [
+        ("llama-3.1-8b", "0=22GiB,1=22GiB", []),
+        ("llama-3.1-8b", "0=22GiB,1=22GiB,2=22GiB,3=22GiB", []),
+        ("llama-3.1-8b", "0=22GiB,1=22GiB", [3, 1]),
+        ("llama-3.2-1b", "0=22GiB,1=22GiB", []),
+        ("qwen2.5-7b", "0=22GiB,1=22GiB,2=22GiB,3=22GiB", []),
+        ("gemma2-9b", "0=24GiB,1=48GiB", []),
+        ("llama-3.1-70b", "0=40GiB,1=80GiB,2=80GiB", []),
+        ("llama-3.1-70b", "0=24GiB,1=24GiB,2=24GiB,3=24GiB,4=24GiB,5=24GiB,6=24GiB,7=24GiB", []),
+        ("mixtral-8x7b", "0=80GiB,1=80GiB", []),
+        ("llama-3.1-8b", "0=12GiB,cpu=64GiB", []),
+        ("llama-3.1-70b", "0=80GiB,cpu=200GiB", []),
+        ("mixtral-8x7b", "0=24GiB,1=48GiB,cpu=200GiB", []),
+    ];
+
+    [Fact]
+    public void TheReadmesTable_IsTrue_AndFitIsNeverWorse()
+    {
+        var path = Path.Combine(RepositoryPaths.Root, "src", "Coordinator", "Planning", "Fit", "README.md");
+        var readme = File.ReadAllText(path);
+        var (begin, end) = (readme.IndexOf(Begin, StringComparison.Ordinal) + Begin.Length, readme.IndexOf(End, StringComparison.Ordinal));
+        var table = "| model | devices | slowest stage, ms a token: auto | fit | spilled, GiB: auto | fit |\n" +
+            "| --- | --- | ---: | ---: | ---: | ---: |\n" + string.Concat(s_cases.Select(Row));
+        if (Environment.GetEnvironmentVariable("UPDATE_GOLDEN_PLANS") == "1")
+        {
+            File.WriteAllText(path, readme[..begin] + table + readme[end..]);
+            readme = File.ReadAllText(path);
+            end = readme.IndexOf(End, StringComparison.Ordinal);
+        }
+
+        Assert.Equal(table, readme[begin..end]);
+    }
+
+    private static string Row((string Model, string Memory, double[] Speeds) row)
+    {
+        var request = EstimateCases.Request(row.Model, row.Memory);
+        var model = EstimateCases.FitModel(row.Model);
+        var auto = Cost(model, DeviceMapPlan.Make(request with { DeviceMap = "auto" }, []).Placed.Map, row.Speeds);
+        var devices = request.Devices.Select((device, i) => device with { Speed = row.Speeds.Length == 0 ? 1 : row.Speeds[i] });
+        var fit = Cost(model, DeviceMapPlan.Make(request with { Devices = [.. devices] }, []).Placed.Map, row.Speeds);
+
+        // A spilled layer costs more than any stage: only maps that spill alike are compared by stages.
+        Assert.True(fit.Spilled <= auto.Spilled, row.Memory);
+        Assert.True(auto.Spilled > 0 || fit.Slowest <= auto.Slowest * FitPartition.Tolerance, row.Memory);
+        var speeds = row.Speeds.Length == 0 ? "" : $", speeds {string.Join(" : ", row.Speeds)}";
+        return string.Create(
+            CultureInfo.InvariantCulture,
+            $"| {row.Model} | {Devices(row.Memory)}{speeds} | {auto.Slowest / 3e9:0.00} | {fit.Slowest / 3e9:0.00} | " +
+            $"{Gibibytes(auto.Spilled)} | {Gibibytes(fit.Spilled)} |\n");
+    }
+
+    private static (double Slowest, long Spilled) Cost(FitModel model, DeviceMap map, double[] speeds)
+    {
+        var places = model.Units.ToLookup(unit => map.PlaceOf(unit.Modules[^1])!);
+        var slowest = places
+            .Where(place => DeviceBudget.IsNumber(place.Key))
+            .Max(place => place.Sum(unit => unit.ReadBytes) / (speeds.Length == 0 ? 1 : speeds[int.Parse(place.Key, CultureInfo.InvariantCulture)]));
+        return (slowest, places.Where(place => !DeviceBudget.IsNumber(place.Key)).Sum(place => place.Sum(unit => unit.WeightBytes)));
+    }
+
+    // 0=22GiB,1=22GiB,cpu=64GiB as 2 x 22GiB, cpu 64GiB.
+    private static string Devices(string memory)
+    {
+        var sizes = memory.Split(',').Select(entry => entry.Split('=')).ToList();
+        var groups = sizes.Where(size => size[0] != "cpu").GroupBy(size => size[1])
+            .Select(group => group.Count() == 1 ? group.Key : $"{group.Count()} x {group.Key}");
+        return string.Join(", ", groups.Concat(sizes.Where(size => size[0] == "cpu").Select(size => $"cpu {size[1]}")));
+    }
+
+    private static string Gibibytes(long bytes) =>
+        bytes == 0 ? "0" : (bytes / (double)(1 << 30)).ToString("0.0", CultureInfo.InvariantCulture);
+}
