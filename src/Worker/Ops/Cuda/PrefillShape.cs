@@ -78,7 +78,7 @@ internal readonly record struct PrefillShape(PrefillMethod Method, int HeadDim, 
     /// </summary>
     public static PrefillShape For(int headDim, int capability, int sharedMemoryBytes, PrefillMethod? wanted = null)
     {
-        var method = wanted ?? s_wanted ?? PrefillMethod.WgmmaTurns;
+        var method = wanted ?? s_wanted ?? PrefillMethod.WgmmaAhead;
         if (method != PrefillMethod.Mma && capability == Hopper && headDim is (64 or 96 or 128 or 192 or 256))
         {
             // Large heads leave registers and shared memory for fewer tokens.
