@@ -39,9 +39,12 @@ internal sealed class WorkerHubService(HubAdmission admission) : WorkerHub.Worke
                 return hello;
             }
         }
-        catch (OperationCanceledException)
+        catch (Exception exception) when (exception is OperationCanceledException or IOException)
         {
-            throw new RpcException(new Status(StatusCode.DeadlineExceeded, "no hello came in time"));
+            // A worker that is stopped while it starts takes its stream with it: nothing to log as a fault of this service.
+            throw new RpcException(aborted.IsCancellationRequested || exception is IOException
+                ? new Status(StatusCode.Cancelled, "the stream ended before its hello")
+                : new Status(StatusCode.DeadlineExceeded, "no hello came in time"));
         }
 
         throw new RpcException(new Status(StatusCode.InvalidArgument, "the first event must be a hello"));

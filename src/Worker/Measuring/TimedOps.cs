@@ -12,6 +12,9 @@ internal sealed class TimedOps(IDeviceOps inner, OperationTimes times) : IDevice
 
     public DType ActivationDType(DType modelDType) => inner.ActivationDType(modelDType);
 
+    public int Prepare(DType modelDType, IReadOnlyCollection<int> headDims, int threads) =>
+        inner.Prepare(modelDType, headDims, threads);
+
     public void TokenIds(Tensor given, Tensor slots, Tensor lastTokens, Tensor ids)
     {
         using var timing = times.Time("token_ids");

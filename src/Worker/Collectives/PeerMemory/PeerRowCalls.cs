@@ -15,9 +15,11 @@ internal sealed class PeerRowCalls(PeerGroup group)
     internal const string Variable = "TP_PEER_MEMORY_ROWS";
 
     private const int Threads = PeerCalls.RowElements / 8;
-    private const int MostKept = 2;
 
     private readonly CudaDevice _device = group.Device;
+
+    // Eights of a row that a thread keeps: beside the addresses of more than four peers a second one spills from its 128 registers.
+    private int MostKept => group.Size <= 4 ? 2 : 1;
 
     /// <summary>Whether groups use this at all.</summary>
     public static bool IsWanted => Environment.GetEnvironmentVariable(Variable) != "0";

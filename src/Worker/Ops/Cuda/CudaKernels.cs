@@ -123,7 +123,11 @@ internal static class CudaKernels
 
             yield return PeerSumNorm(DType.BF16, DType.F32, ranks, 1);
             yield return PeerRows(DType.BF16, DType.BF16, ranks, 1);
-            yield return PeerRows(DType.BF16, DType.BF16, ranks, 2);
+            if (ranks <= 4)
+            {
+                yield return PeerRows(DType.BF16, DType.BF16, ranks, 2);
+            }
+
             yield return PeerRows(DType.F16, DType.F32, ranks, 1);
             yield return PeerSumNorm(DType.BF16, DType.BF16, ranks, 2);
         }

@@ -8,10 +8,4 @@ internal enum PrefillMethod
 
     /// <summary>attention_wgmma.cu: Hopper, some head sizes.</summary>
     Wgmma,
-
-    /// <summary>The same, the two groups of a block taking turns at the tensor cores.</summary>
-    WgmmaTurns,
-
-    /// <summary>The same, with turns, the copies announcing themselves as they land, and where it fits a longer ring of tiles.</summary>
-    WgmmaAhead,
 }

@@ -11,10 +11,7 @@ namespace TensorParallel.Worker.Ops.Cuda;
 /// <param name="Tokens">Tokens of a key tile.</param>
 internal readonly record struct PrefillShape(PrefillMethod Method, int HeadDim, int Warps, int Matrices, int Tokens)
 {
-    /// <summary>
-    /// Chooses the method: <c>mma</c>, <c>wgmma</c>, <c>turns</c> (wgmma, groups taking turns) or <c>ahead</c> (the same, copies
-    /// announcing themselves); unset: the best.
-    /// </summary>
+    /// <summary>Chooses the method: <c>mma</c> or <c>wgmma</c>; unset: the best.</summary>
     internal const string Variable = "TP_CUDA_ATTENTION";
 
     /// <summary>Rows of a block, pairs of step row and query head, in every variant.</summary>
@@ -30,9 +27,7 @@ internal readonly record struct PrefillShape(PrefillMethod Method, int HeadDim, 
         null or "" => null,
         "mma" => PrefillMethod.Mma,
         "wgmma" => PrefillMethod.Wgmma,
-        "turns" => PrefillMethod.WgmmaTurns,
-        "ahead" => PrefillMethod.WgmmaAhead,
-        var other => throw new ArgumentException($"{Variable} is \"{other}\", but mma, wgmma, turns and ahead are known."),
+        var other => throw new ArgumentException($"{Variable} is \"{other}\", but mma and wgmma are known."),
     };
 
     /// <summary>Threads of a block.</summary>
@@ -53,7 +48,7 @@ internal readonly record struct PrefillShape(PrefillMethod Method, int HeadDim, 
     }
 
     // Tiles of keys, and as many of values, in the ring. Three of heads of 128 take 225 KiB of Hopper's 227.
-    private int Stages => Method == PrefillMethod.WgmmaAhead && RingBytes(3) <= MostSharedBytes ? 3 : 2;
+    private int Stages => RingBytes(3) <= MostSharedBytes ? 3 : 2;
 
     // Panels of 64 columns for q and the tiles of k and v; up to 1,023 bytes go for the alignment.
     private int RingBytes(int stages) => 1024 + ((HeadDim + 63) / 64 * 128 * (Rows + (2 * stages * Tokens)));
@@ -63,13 +58,11 @@ internal readonly record struct PrefillShape(PrefillMethod Method, int HeadDim, 
     {
         var name = CudaElement.Name(dtype);
         var types = $"T={name} KV={name} HEAD_DIM={HeadDim} TOKENS={Tokens}";
-        var turns = Method == PrefillMethod.Wgmma ? 0 : 1;
-        var ahead = Method == PrefillMethod.WgmmaAhead ? 1 : 0;
         return Method == PrefillMethod.Mma
             ? new CudaKernel(
                 "attention_prefill.cu", "attention_prefill", $"{types} WARPS={Warps} MT={Matrices} BLOCKS={(Matrices > 1 ? 2 : 1)}")
             : new CudaKernel(
-                "attention_wgmma.cu", "attention_wgmma", $"{types} TURNS={turns} AHEAD={ahead} STAGES={Stages}");
+                "attention_wgmma.cu", "attention_wgmma", $"{types} STAGES={Stages}");
     }
 
     /// <summary>
@@ -78,7 +71,7 @@ internal readonly record struct PrefillShape(PrefillMethod Method, int HeadDim, 
     /// </summary>
     public static PrefillShape For(int headDim, int capability, int sharedMemoryBytes, PrefillMethod? wanted = null)
     {
-        var method = wanted ?? s_wanted ?? PrefillMethod.WgmmaAhead;
+        var method = wanted ?? s_wanted ?? PrefillMethod.Wgmma;
         if (method != PrefillMethod.Mma && capability == Hopper && headDim is (64 or 96 or 128 or 192 or 256))
         {
             // Large heads leave registers and shared memory for fewer tokens.

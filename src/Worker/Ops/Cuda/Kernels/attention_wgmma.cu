@@ -1,11 +1,10 @@
 // attention_prefill.cu's work on Hopper's tensor cores (sm_90a), for heads of 64, 96, 128, 192 and 256.
 //
 // Three warpgroups: the first copies keys and values into a ring of tiles of each (rows of a paged cache: 16-byte copies), the
-// others have 64 rows each. q . k of a tile and weights . v of the tile before run while the softmax is computed, and with TURNS
-// the two groups take turns: while one computes its softmax, the other's products have the tensor cores.
-// With AHEAD the copies announce themselves as they land, so that the copying group never waits for data: only for room. Without,
-// it announces a tile once the copies after it are under way, which need room: that of the tile two before.
-// Defines besides prefill.cuh's: TURNS 0 or 1; AHEAD 0 or 1; STAGES tiles of keys and of values in the ring.
+// others have 64 rows each. q . k of a tile and weights . v of the tile before run while the softmax is computed, and the
+// two groups take turns: while one computes its softmax, the other's products have the tensor cores. Copies announce themselves as
+// they land, so that the copying group never waits for data: only for room.
+// Defines besides prefill.cuh's: STAGES, tiles of keys and of values in the ring.
 #define TILE_ROWS 128
 #include "prefill.cuh"
 #include "wgmma.cuh"
@@ -19,8 +18,8 @@
 #define PANEL (TOKENS * 128)
 #define TILE_BYTES (PANELS * PANEL)
 // Registers of a thread, together at most those of 3 * 168. With 40 or 56 of them the copying group spills: NVRTC 12.4.
-#define COPYING_REGISTERS (AHEAD ? 72 : 40)
-#define PRODUCT_REGISTERS (AHEAD ? 216 : 232)
+#define COPYING_REGISTERS 72
+#define PRODUCT_REGISTERS 216
 #define OWN (TOKENS / 4) // tokens that a copying warp copies
 
 // Numbered barriers: a group's own, and its turn.
@@ -57,8 +56,6 @@ DEVICE void copy_rows(u32 target, const KV* source, int row)
     }
 }
 
-#if AHEAD
-
 // The copying group.
 DEVICE void copy_tiles(const Arguments& args, const PrefillTile& tile, const Places& places, int kvHead)
 {
@@ -79,55 +76,11 @@ DEVICE void copy_tiles(const Arguments& args, const PrefillTile& tile, const Pla
     copy_wait_all();
 }
 
-#else
-
-// The copying group. A tile is announced when the two copies after it are under way.
-DEVICE void copy_tiles(const Arguments& args, const PrefillTile& tile, const Places& places, int kvHead)
-{
-    const int* table = args.blockTables + tile.sequence * args.tableStride;
-    const int mine = tile.begin + (threadIdx.x >> 5) * OWN + (threadIdx.x & (OWN - 1));
-    int row = cache_index(args, table, kvHead, mine, tile.high);
-    for (int t = 0; t < tile.tiles; t++)
-    {
-        const int next = cache_index(args, table, kvHead, mine + (t + 1) * TOKENS, tile.high);
-        barrier_wait(places.keys_used(t), places.round(t) ^ 1);
-        copy_rows(places.key_tile(t), args.keys, row);
-        copy_commit();
-        if (t > 0)
-        {
-            copy_wait<2>();
-            fence_for_products();
-            barrier_arrive(places.keys_there(t - 1));
-        }
-        barrier_wait(places.values_used(t), places.round(t) ^ 1);
-        copy_rows(places.value_tile(t), args.values, row);
-        copy_commit();
-        if (t > 0)
-        {
-            copy_wait<2>();
-            fence_for_products();
-            barrier_arrive(places.values_there(t - 1));
-        }
-        row = next;
-    }
-    if (tile.tiles > 0)
-    {
-        copy_wait<1>();
-        fence_for_products();
-        barrier_arrive(places.keys_there(tile.tiles - 1));
-        copy_wait<0>();
-        fence_for_products();
-        barrier_arrive(places.values_there(tile.tiles - 1));
-    }
-}
-
-#endif
-
 // Waits for a tile. Copies that announce themselves are made visible to the products by those who read them.
 DEVICE void wait_for_tile(u32 there, int t)
 {
     barrier_wait(there, Places::round(t));
-    if (AHEAD) { fence_for_products(); }
+    fence_for_products();
 }
 
 // A group's 64 rows of q, by the group itself; rows that are not there are zeros.
@@ -240,7 +193,7 @@ DEVICE void attend(const Arguments& args, const PrefillTile& tile, const Places&
 
     if (tile.tiles > 0)
     {
-        if (TURNS && group == 1) { numbered_join(TURN_BARRIER(0), 2 * GROUP); }
+        if (group == 1) { numbered_join(TURN_BARRIER(0), 2 * GROUP); }
         wait_for_tile(places.keys_there(0), 0);
         wgmma_fence();
         start_scores(scores, own, places.key_tile(0));
@@ -252,13 +205,13 @@ DEVICE void attend(const Arguments& args, const PrefillTile& tile, const Places&
         for (int t = 1; t < tile.tiles; t++)
         {
             wait_for_tile(places.keys_there(t), t);
-            if (TURNS) { numbered_meet(TURN_BARRIER(group), 2 * GROUP); }
+            numbered_meet(TURN_BARRIER(group), 2 * GROUP);
             wgmma_fence();
             start_scores(scores, own, places.key_tile(t));
             wait_for_tile(places.values_there(t - 1), t - 1);
             start_output(output, weights, places.value_tile(t - 1));
             // Whoever has the last turn leaves none behind.
-            if (TURNS && (group == 0 || t + 1 < tile.tiles)) { numbered_join(TURN_BARRIER(group ^ 1), 2 * GROUP); }
+            if (group == 0 || t + 1 < tile.tiles) { numbered_join(TURN_BARRIER(group ^ 1), 2 * GROUP); }
             wgmma_wait<1>();
             hold(scores);
             if (lane == 0) { barrier_arrive(places.keys_used(t)); }

@@ -20,6 +20,7 @@
 #define THREADS (WARPS * 32)
 #define CHUNK 4 // rows
 #define BLOCKS (KEPT == 1 && RANKS <= 4 ? 2 : 1)
+#define AT_ONCE (RANKS < 4 ? RANKS : 4) // parts that are loaded together: as many as registers hold
 
 struct Arguments
 {
@@ -159,16 +160,21 @@ DEVICE void add_parts(const Arguments& args, int row, int column, u32 (&kept)[4]
     const int rank = args.group.rank;
     const i64 at = first_row(args, rank) + row;
     const char* box = args.group.boxes[rank] + column * (i64)sizeof(T);
-    u32 terms[RANKS][4];
-#pragma unroll
-    for (int r = 0; r < RANKS; r++)
-    {
-        words_of(r == rank ? (const char*)(args.delta + at * args.deltaStride + column) : box + part_at(args, r, rank, row), terms[r]);
-    }
     words_of(args.residual + at * args.residualStride + column, kept);
     float sum[8] = {};
+    u32 terms[AT_ONCE][4];
 #pragma unroll
-    for (int r = 0; r < RANKS; r++) { add_words<T>(terms[r], sum); }
+    for (int first = 0; first < RANKS; first += AT_ONCE)
+    {
+#pragma unroll
+        for (int r = first; r < RANKS && r < first + AT_ONCE; r++)
+        {
+            const char* own = (const char*)(args.delta + at * args.deltaStride + column);
+            words_of(r == rank ? own : box + part_at(args, r, rank, row), terms[r - first]);
+        }
+#pragma unroll
+        for (int r = first; r < RANKS && r < first + AT_ONCE; r++) { add_words<T>(terms[r - first], sum); }
+    }
     round_words<T>(sum, terms[0]);
     float both[8] = {};
     add_words<T>(kept, both);
