@@ -222,8 +222,12 @@ internal sealed class Sampler : IDisposable
             tokens = ReadInts(outcomes);
         }
 
-        ThrowIfNotDrawn(tokens, slots, positions);
-        var sampled = Report(localLogits, summaries, layout, slots, tokens);
+        var sampled = Tokens(tokens, slots, positions);
+        if (layout.LogProbs > 0)
+        {
+            AddLogProbs(sampled, localLogits, summaries, layout);
+        }
+
         _ops.Commit(outcomes, _own.Start, rows, LastTokens);
         Advance(slots, positions);
         return sampled;
@@ -265,35 +269,22 @@ internal sealed class Sampler : IDisposable
         }
     }
 
-    private SampledToken[] Report(
-        Tensor localLogits, Tensor summaries, SummaryLayout layout, ReadOnlySpan<int> slots, int[] tokens)
+    private void AddLogProbs(SampledToken[] sampled, Tensor localLogits, Tensor summaries, SummaryLayout layout)
     {
-        var sampled = new SampledToken[slots.Length];
-        if (layout.LogProbs == 0)
-        {
-            for (var row = 0; row < sampled.Length; row++)
-            {
-                sampled[row] = new SampledToken(slots[row], tokens[row], null, []);
-            }
-
-            return sampled;
-        }
-
-        var picked = _buffers.Picked.ColumnsAt(0, slots.Length);
-        _ops.PickLogits(localLogits, _own.Start, _buffers.Tokens.ColumnsAt(0, slots.Length), picked);
+        var picked = _buffers.Picked.ColumnsAt(0, sampled.Length);
+        _ops.PickLogits(localLogits, _own.Start, _buffers.Tokens.ColumnsAt(0, sampled.Length), picked);
         _collective.AllReduceSum(picked);
         var logits = MemoryMarshal.Cast<int, float>(ReadInts(picked));
         var words = ReadInts(summaries);
         for (var row = 0; row < sampled.Length; row++)
         {
-            var asked = _slots[slots[row]].Settings.LogProbs;
-            var summary = words.AsSpan(row * summaries.Columns, summaries.Columns);
-            sampled[row] = asked == 0
-                ? new SampledToken(slots[row], tokens[row], null, [])
-                : LogProbabilities.Of(summary, layout, asked, slots[row], tokens[row], logits[row]);
+            var (slot, token) = (sampled[row].Slot, sampled[row].TokenId);
+            if (_slots[slot].Settings.LogProbs is > 0 and var asked)
+            {
+                var summary = words.AsSpan(row * summaries.Columns, summaries.Columns);
+                sampled[row] = LogProbabilities.Of(summary, layout, asked, slot, token, logits[row]);
+            }
         }
-
-        return sampled;
     }
 
     private SamplingRows Upload(ReadOnlySpan<int> slots, ReadOnlySpan<int> positions)
