@@ -31,6 +31,16 @@ public class RunningAheadTests
         });
     }
 
+    /// <summary>Acknowledgements go to the stage before, messages with tokens from the last of at least three stages to the first.</summary>
+    [Theory]
+    [InlineData(3, 3)]
+    [InlineData(4, 1)]
+    [InlineData(4, 8)]
+    public void Stages_whose_rows_wait_for_their_receiver_never_wait_in_a_circle(int ranks, int microBatches) => SteppingCases.Check(
+        ranks, useDeviceMap: true, DType.F32, DeviceKinds.Cpu, device => device,
+        device => new AheadDevice(device, () => new IssuedEachTime()), filters: true, microBatches,
+        (group, device) => new WaitingSends(group, device));
+
     [Fact]
     public void A_step_that_fails_says_so_when_it_is_finished_though_others_were_issued_after_it()
     {
