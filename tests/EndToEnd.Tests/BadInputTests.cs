@@ -57,6 +57,8 @@ public class BadInputTests
         { "no tokenizer.json", ["generate", "--prompt", "x", "--weights", "random", "--model", "{config}"] },
         { "--batch", ["bench", "--batch", "0"] },
         { "device-map", ["bench", "--compare", "pipeline"] },
+        { "give --device-map, at least two devices", ["bench", "--compare", "unpipelined", "--cpu-workers", "2"] },
+        { "--micro-batches is 9: give a number of at most 8", ["generate", "--prompt", "x", "--micro-batches", "9"] },
         { "leave out --device-map", ["bench", "--compare", "device-map", "--device-map"] },
         { "--max-context", ["bench", "--prompt-tokens", "64", "--max-context", "64"] },
         { "max_position_embeddings", ["bench", "--prompt-tokens", "9999"] },

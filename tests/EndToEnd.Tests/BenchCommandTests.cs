@@ -25,13 +25,29 @@ public class BenchCommandTests
 
         Assert.True(exitCode == 0, errors);
         Assert.Contains("== tensor_parallel on 2", output, StringComparison.Ordinal);
-        Assert.Contains("== tensor_parallel against device_map, same devices", output, StringComparison.Ordinal);
+        Assert.Contains("== tensor_parallel against device_map in 2 micro-batches, same devices", output, StringComparison.Ordinal);
         using var json = JsonDocument.Parse(await File.ReadAllTextAsync(file, TestContext.Current.CancellationToken));
         var modes = json.RootElement.GetProperty("modes");
         Assert.Equal(["tensor_parallel", "device_map"], modes.EnumerateArray().Select(mode => mode.GetProperty("mode").GetString()!));
         Assert.All(modes.EnumerateArray(), CheckMode);
         Assert.True(modes[0].GetProperty("all_reduce").GetArrayLength() > 2);
         Assert.Contains("--batch 1,3", json.RootElement.GetProperty("command_line").GetString(), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task ADeviceMapIsMeasuredWithAndWithoutMicroBatches()
+    {
+        using var folder = new TemporaryFolder();
+        var (exitCode, output, errors) = await CoordinatorProcess.RunAsync(
+            "bench", "--weights", "random", "--model", Write(folder), "--prompt-tokens", "300", "--new-tokens", "4", "--batch", "4", "--runs", "1",
+            "--cpu-workers", "3", "--threads", "3", "--device-map", "--compare", "unpipelined", "--read-bandwidth", "10", "--json");
+
+        Assert.True(exitCode == 0, errors);
+        using var json = JsonDocument.Parse(output);
+        var modes = json.RootElement.GetProperty("modes");
+        Assert.Equal([3, 1], modes.EnumerateArray().Select(mode => mode.GetProperty("micro_batches").GetInt32()));
+        var bytes = modes.EnumerateArray().Select(mode => mode.GetProperty("cells")[0].GetProperty("bytes_per_step").GetInt64()).ToArray();
+        Assert.InRange(bytes[0], bytes[1], 3 * bytes[1]);
     }
 
     [Fact]

@@ -37,6 +37,28 @@ public class ServeTests
         }
     }
 
+    /// <summary>Requests that come, end and are given up while the stages of a device map work on the others' steps.</summary>
+    [Theory]
+    [InlineData("3")]
+    [InlineData("1")]
+    public async Task StagesThatWorkAtOnceGiveEachRequestItsOwnAnswer(string microBatches)
+    {
+        await using var served = await ServedCoordinator.StartAsync(
+            "--cpu-workers", "3", "--device-map", "--dtype", "float32", "--micro-batches", microBatches, "--max-sequences", "6");
+        var runs = GoldenRun.Load("demo", "float32");
+        var leaving = Enumerable.Range(1, 6).Select(async tokens =>
+        {
+            using var call = served.Client.Generate(ServedCoordinator.LongRequest());
+            Assert.Equal(tokens, await ServedCoordinator.ReadTokensAsync(call, tokens));
+        }).ToArray();
+        var answers = await Task.WhenAll(Enumerable.Range(0, 14).Select(index => GreedyAsync(served, runs[index % runs.Count])));
+        await Task.WhenAll(leaving);
+        for (var index = 0; index < answers.Length; index++)
+        {
+            runs[index % runs.Count].AssertFollowedBy(answers[index], $"request {index}");
+        }
+    }
+
     [Fact]
     public async Task ACancelledGenerationIsNoLongerComputed()
     {

@@ -25,7 +25,7 @@ internal static class BenchText
     private static IEnumerable<string> OfMode(ModeReport mode) =>
     [
         "",
-        $"== {mode.Mode} on {mode.WorldSize}",
+        $"== {Title(mode)} on {mode.WorldSize}",
         .. TextTable.Of(s_cellHeadings, [.. mode.Cells.Select(Row)]),
         $"memory: part of the read rate that a decode step's {Range(mode)} come to; rate {mode.ReadRateSource}: "
             + $"{string.Join(" / ", mode.ReadGigabytesPerSecond.Select(rate => Number(rate, "0")))} GB/s",
@@ -37,6 +37,9 @@ internal static class BenchText
         .. AllReduce(mode),
         .. Operations(mode),
     ];
+
+    private static string Title(ModeReport mode) =>
+        mode.MicroBatches > 1 ? $"{mode.Mode} in {mode.MicroBatches} micro-batches" : mode.Mode;
 
     private static string[] Row(CellReport cell) =>
     [
@@ -94,7 +97,7 @@ internal static class BenchText
     private static IEnumerable<string> Comparison(ModeReport left, ModeReport right) =>
     [
         "",
-        $"== {left.Mode} against {right.Mode}, same devices",
+        $"== {Title(left)} against {Title(right)}, same devices",
         .. TextTable.Of(
             ["prompt", "new", "batch", "first ms", "", "ratio", "tok/s all", "", "ratio"],
             [.. left.Cells.Zip(right.Cells, (a, b) => (string[])

@@ -18,7 +18,7 @@ internal sealed record CellReport
     /// <summary>Prompt tokens of the batch over that time.</summary>
     public required double PromptTokensPerSecond { get; init; }
 
-    /// <summary>One decode step of the whole batch; null where a single token was asked for.</summary>
+    /// <summary>One token of every sequence of the batch; null where a single token was asked for.</summary>
     public double? DecodeMsPerToken { get; init; }
 
     /// <summary>What one sequence gets.</summary>
@@ -27,7 +27,7 @@ internal sealed record CellReport
     /// <summary>What all sequences together get.</summary>
     public double? TokensPerSecond { get; init; }
 
-    /// <summary>Bytes of weights, keys and values that all ranks together read in a decode step.</summary>
+    /// <summary>Bytes of weights, keys and values that all ranks together read for that.</summary>
     public required long BytesPerStep { get; init; }
 
     /// <summary>The time of reading them at the devices' plain rate over the time of a step, 0 to 1.</summary>

@@ -22,6 +22,8 @@ internal sealed class ModeBench(
 
     private ExecutionPlan Plan => model.Plan;
 
+    private int MicroBatches { get; } = Engine.MicroBatches.Of(model.Plan, arguments.MicroBatches);
+
     /// <summary>Measures everything.</summary>
     /// <param name="before">Time from the start of the program until now where that belongs to the way to the first token.</param>
     /// <param name="progress">Told how far loading has come.</param>
@@ -69,6 +71,7 @@ internal sealed class ModeBench(
         {
             Mode = PlanModeNames.NameOf(Plan.Mode),
             WorldSize = Plan.WorldSize,
+            MicroBatches = MicroBatches,
             MaxStepTokens = Plan.Limits.MaxStepTokens,
             WeightBytes = weights,
             BytesRead = summary.BytesRead,
@@ -97,8 +100,9 @@ internal sealed class ModeBench(
             runs.Add(await CellRun.MeasureAsync(host, cell, cancellationToken));
         }
 
-        var bytes = StepBytes.OfRanks(model, cell);
-        return CellReports.Of(cell, runs, bytes.Sum(), StepBytes.LeastSeconds(Plan.Mode, bytes, rates));
+        var bytes = StepBytes.OfRanks(model, cell, MicroBatches);
+        var least = StepBytes.LeastSeconds(Plan.Mode, bytes, rates, Math.Min(MicroBatches, cell.Batch));
+        return CellReports.Of(cell, runs, bytes.Sum(), least);
     }
 
     // Bytes a second. Ranks that work at once share what they share (processors: the memory), so they measure at once.

@@ -9,6 +9,9 @@ internal sealed record ModeReport
     /// <summary>Number of workers.</summary>
     public required int WorldSize { get; init; }
 
+    /// <summary>Parts of the batch that the stages of a device map work on at once; 1: none.</summary>
+    public int MicroBatches { get; init; } = 1;
+
     /// <summary>Most rows of a step.</summary>
     public required int MaxStepTokens { get; init; }
 

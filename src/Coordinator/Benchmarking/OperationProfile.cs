@@ -6,7 +6,8 @@ namespace TensorParallel.Coordinator.Benchmarking;
 
 /// <summary>
 /// Time of a step by kind of operation, from a group whose workers time every one. Timing keeps operations from overlapping, so the
-/// parts add up to more than a step takes without it: they say where the time goes, not how long a step is.
+/// parts add up to more than a step takes without it: they say where the time goes, not how long a step is. Steps are of the whole batch,
+/// one stage at a time.
 /// </summary>
 internal static class OperationProfile
 {
@@ -21,7 +22,7 @@ internal static class OperationProfile
         PreparedModel model, ModelArguments arguments, BenchGrid grid, ILoggerFactory loggers, CancellationToken cancellationToken)
     {
         await using var host = ModelHost.Create(
-            model, arguments with { TimeOperations = true }, new Progress<LoadProgress>(), loggers);
+            model, arguments with { TimeOperations = true, MicroBatches = 1 }, new Progress<LoadProgress>(), loggers);
         await host.StartAsync(cancellationToken);
         var group = host.Groups.Current!;
         var reports = new List<OperationReport>();

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Diagnostics;
 using TensorParallel.Coordinator.Benchmarking;
+using TensorParallel.Coordinator.Engine;
 using TensorParallel.Coordinator.Hosting;
 using TensorParallel.Protocol.Checkpoints;
 using TensorParallel.Protocol.Parallel;
@@ -31,7 +32,7 @@ internal sealed class BenchCommand
         var settings = _bench.Read(result);
         var compare = _bench.ReadCompare(result);
         var arguments = settings.Grid.Sized(_model.Read(result));
-        if (compare && arguments.DeviceMap is not null)
+        if (compare == BenchComparison.DeviceMap && arguments.DeviceMap is not null)
         {
             throw new UsageException("--compare device-map runs the device map anyway: leave out --device-map.");
         }
@@ -40,9 +41,20 @@ internal sealed class BenchCommand
         using var json = file is null ? null : ResultFile.Open(_bench.JsonName, file);
         using var loggers = CoordinatorLogging.Create(_model.ReadLogLevel(result));
         var model = await PrepareAsync(arguments, settings.Grid, cancellationToken);
+        if (compare == BenchComparison.Unpipelined && MicroBatches.Of(model.Plan, arguments.MicroBatches) == 1)
+        {
+            throw new UsageException(
+                "--compare unpipelined needs a device map that works on more than one micro-batch: give --device-map, at least two devices, "
+                + "and no --micro-batches 1.");
+        }
+
         var before = DateTime.Now - Process.GetCurrentProcess().StartTime;
         var modes = new List<ModeReport> { await MeasureAsync(model, arguments, settings, before, loggers, cancellationToken) };
-        if (compare && model.Plan.Mode == PlanMode.TensorParallel)
+        if (compare == BenchComparison.Unpipelined)
+        {
+            modes.Add(await MeasureAsync(model, arguments with { MicroBatches = 1 }, settings, null, loggers, cancellationToken));
+        }
+        else if (compare == BenchComparison.DeviceMap && model.Plan.Mode == PlanMode.TensorParallel)
         {
             var mapped = arguments with { TpPlan = null, DeviceMap = "fit" };
             var other = await PrepareAsync(mapped, settings.Grid, cancellationToken);
@@ -85,7 +97,8 @@ internal sealed class BenchCommand
         CancellationToken cancellationToken)
     {
         var mode = PlanModeNames.NameOf(model.Plan.Mode);
-        Console.Error.WriteLine($"coordinator: {mode} on {model.Plan.WorldSize} workers …");
+        var parts = MicroBatches.Of(model.Plan, arguments.MicroBatches) is > 1 and var number ? $" in {number} micro-batches" : "";
+        Console.Error.WriteLine($"coordinator: {mode}{parts} on {model.Plan.WorldSize} workers …");
         using var progress = LoadProgressBar.OnStandardError(model.Plan.WorldSize);
         var bench = new ModeBench(model, arguments, settings, loggers, line =>
         {

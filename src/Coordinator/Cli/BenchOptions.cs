@@ -11,6 +11,7 @@ internal sealed class BenchOptions
     private const int MostTokens = 1 << 20;
     private const int MostRuns = 1000;
     private const string DeviceMapMode = "device-map";
+    private const string UnpipelinedMode = "unpipelined";
 
     private readonly Option<string> _promptTokens = List("--prompt-tokens", "Tokens of each prompt", "512");
     private readonly Option<string> _newTokens = List("--new-tokens", "Tokens generated for each", "128");
@@ -38,8 +39,9 @@ internal sealed class BenchOptions
 
     private readonly Option<string?> _compare = new("--compare")
     {
-        Description = "Measure the sequential device map on the same devices afterwards, and print both with their ratio.",
-        HelpName = DeviceMapMode,
+        Description = "Measure afterwards, and print both with their ratio: device-map, the device map on the same devices; unpipelined, "
+            + "the same device map with one stage at a time.",
+        HelpName = $"{DeviceMapMode}|{UnpipelinedMode}",
     };
 
     private readonly Option<string?> _json = new("--json")
@@ -80,13 +82,14 @@ internal sealed class BenchOptions
         return new BenchSettings(grid, rate, result.GetValue(_profile));
     }
 
-    /// <summary>Whether the device map is to be measured too.</summary>
-    /// <exception cref="UsageException">Another mode was given.</exception>
-    public bool ReadCompare(ParseResult result) => result.GetValue(_compare) switch
+    /// <summary>What is to be measured too.</summary>
+    /// <exception cref="UsageException">It is none of these.</exception>
+    public BenchComparison ReadCompare(ParseResult result) => result.GetValue(_compare) switch
     {
-        null => false,
-        DeviceMapMode => true,
-        var other => throw new UsageException($"{_compare.Name} is \"{other}\": give {DeviceMapMode}."),
+        null => BenchComparison.None,
+        DeviceMapMode => BenchComparison.DeviceMap,
+        UnpipelinedMode => BenchComparison.Unpipelined,
+        var other => throw new UsageException($"{_compare.Name} is \"{other}\": give {DeviceMapMode} or {UnpipelinedMode}."),
     };
 
     /// <summary>Whether JSON is wanted, and the file for it; null: standard output.</summary>

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using TensorParallel.Coordinator.Engine;
 using TensorParallel.Coordinator.Hosting;
 using TensorParallel.Coordinator.Planning;
 using TensorParallel.Coordinator.Planning.DeviceMaps;
@@ -116,6 +117,14 @@ internal sealed class ModelOptions
         CustomParser = NumberArgument.ReadOptional<int>,
     };
 
+    private readonly Option<int?> _microBatches = new("--micro-batches")
+    {
+        Description = "Parts that running sequences are divided into, so that the stages of a device map work at once; 1: one stage at a "
+            + "time. Default: as many as there are stages, at most 8.",
+        HelpName = "N",
+        CustomParser = NumberArgument.ReadOptional<int>,
+    };
+
     private readonly Option<int?> _stepTimeout = new("--step-timeout")
     {
         Description = "Seconds after which a worker that does not answer a step counts as lost. Default: 600.",
@@ -136,7 +145,7 @@ internal sealed class ModelOptions
         Option[] all =
         [
             _model, _weights, _tpPlan, _deviceMap, _maxMemory, _deviceSpeed, _gpus, _cpuWorkers, _fallback, _dtype,
-            _threads, _loadThreads, _maxContext, _maxSequences, _maxStepTokens, _stepTimeout, _logLevel,
+            _threads, _loadThreads, _maxContext, _maxSequences, _maxStepTokens, _microBatches, _stepTimeout, _logLevel,
         ];
         foreach (var option in all)
         {
@@ -179,6 +188,7 @@ internal sealed class ModelOptions
             MaxContext = Positive(result, _maxContext),
             MaxSequences = Positive(result, _maxSequences),
             MaxStepTokens = Positive(result, _maxStepTokens),
+            MicroBatches = Positive(result, _microBatches, MicroBatches.Most),
             StepTimeout = Positive(result, _stepTimeout, MostStepSeconds) is { } seconds ? TimeSpan.FromSeconds(seconds) : null,
         };
     }

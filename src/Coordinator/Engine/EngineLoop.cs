@@ -9,6 +9,7 @@ namespace TensorParallel.Coordinator.Engine;
 /// </summary>
 /// <param name="waiting">Requests that wait; places are reserved before <see cref="Enqueue"/>.</param>
 /// <param name="starter">Replaces lost groups.</param>
+/// <param name="microBatches">See <see cref="EngineOptions.MicroBatches"/>.</param>
 /// <param name="time">Stamps tokens.</param>
 /// <param name="logger">Losses and restarts.</param>
 /// <param name="stateChanged">Told each new state, on the loop: must return quickly.</param>
@@ -16,6 +17,7 @@ namespace TensorParallel.Coordinator.Engine;
 internal sealed partial class EngineLoop(
     WaitingQueue waiting,
     WorkerGroupStarter starter,
+    int? microBatches,
     TimeProvider time,
     ILogger logger,
     Action<EngineState> stateChanged,
@@ -166,8 +168,8 @@ internal sealed partial class EngineLoop(
     private void OnAttach(IWorkerGroup group)
     {
         _group = group;
-        _pipeline = new StepPipeline(
-            group, new Scheduler(group.Plan.Limits, waiting), _counters, time, () => Post(CompleteSteps));
+        var scheduler = new Scheduler(group.Plan.Limits, waiting, MicroBatches.Of(group.Plan, microBatches));
+        _pipeline = new StepPipeline(group, scheduler, _counters, time, () => Post(CompleteSteps));
         waiting.EndWhere(ProblemOf);
         _ = PostWhenLostAsync(group);
         SetState(EngineState.Ready);

@@ -7,6 +7,12 @@ internal sealed record EngineOptions
     public int MaxWaiting { get; init; } = 1024;
 
     /// <summary>
+    /// Parts that running sequences are divided into, so that the stages of a device map work at once; null: as many as there are
+    /// stages, 1: no parts. Without effect where all devices compute every step.
+    /// </summary>
+    public int? MicroBatches { get; init; }
+
+    /// <summary>
     /// Starts tried in a row after a loss, without a completed step between them, before the engine gives up.
     /// </summary>
     public int RestartAttempts { get; init; } = 5;

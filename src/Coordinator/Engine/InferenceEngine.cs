@@ -36,7 +36,8 @@ internal sealed class InferenceEngine : IAsyncDisposable
         _time = time;
         _waiting = new WaitingQueue(options.MaxWaiting);
         var starter = new WorkerGroupStarter(factory, options, time, logger);
-        _loop = new EngineLoop(_waiting, starter, time, logger, state => StateChanged?.Invoke(state), _stopping.Token);
+        _loop = new EngineLoop(
+            _waiting, starter, options.MicroBatches, time, logger, state => StateChanged?.Invoke(state), _stopping.Token);
         _running = Task.Run(_loop.RunAsync);
     }
 

@@ -3,8 +3,8 @@ using TensorParallel.Protocol.Generation;
 namespace TensorParallel.Coordinator.Engine;
 
 /// <summary>
-/// Continuous batching for one worker group: every step continues all decoding sequences and fills the rest with prompt
-/// chunks of arriving ones, oldest first. A sequence is admitted only when the blocks it can need at most are free and
+/// Continuous batching for one worker group: every step continues the decoding sequences whose turn it is (all, unless stages are
+/// to work at once) and fills the rest with prompt chunks of arriving ones, oldest first. A sequence is admitted only when the blocks it can need at most are free and
 /// promised to nobody else, so an admitted sequence always finishes. Used by the engine loop only.
 /// </summary>
 internal sealed class Scheduler
@@ -14,13 +14,19 @@ internal sealed class Scheduler
     private readonly BlockAllocator _blocks;
     private readonly Stack<int> _freeSlots;
     private readonly List<Sequence> _running = [];
+    private readonly DecodeTurns _turns;
+    private readonly PromptChunks _chunks;
     private int _promisedBlocks;
     private long _nextStep;
 
     /// <param name="limits">What the group allocated for.</param>
     /// <param name="waiting">Where sequences are admitted from.</param>
-    public Scheduler(StepLimits limits, WaitingQueue waiting)
+    /// <param name="microBatches">Parts that decoding sequences are divided into, each with steps of its own.</param>
+    public Scheduler(StepLimits limits, WaitingQueue waiting, int microBatches = 1)
     {
+        MicroBatches = microBatches;
+        _turns = new DecodeTurns(microBatches);
+        _chunks = new PromptChunks(microBatches);
         _limits = limits;
         _waiting = waiting;
         _blocks = new BlockAllocator(limits.KvBlocks);
@@ -30,6 +36,9 @@ internal sealed class Scheduler
         var slots = Math.Min(limits.MaxSequences, limits.MaxStepTokens);
         _freeSlots = new Stack<int>(Enumerable.Range(0, slots).Reverse());
     }
+
+    /// <summary>Parts that decoding sequences are divided into.</summary>
+    public int MicroBatches { get; }
 
     /// <summary>Sequences being computed; ended ones that steps in flight still refer to are not counted.</summary>
     public int Running => _running.Count(sequence => !sequence.Ended);
@@ -70,14 +79,16 @@ internal sealed class Scheduler
         var entries = new List<StepSequence>();
         var sequences = new List<Sequence>();
         var budget = _limits.MaxStepTokens;
-        foreach (var sequence in _running.Where(sequence => sequence.IsDecoding))
+        var promptRows = PromptRowsLeft();
+        foreach (var sequence in _turns.Next(_running, _nextStep, prefilling: promptRows > 0))
         {
             entries.Add(Send(sequence, [], 1, sample: true));
             sequences.Add(sequence);
             budget--;
         }
 
-        foreach (var sequence in _running.Where(sequence => sequence.IsPrefilling))
+        budget = Math.Min(budget, _chunks.Next(promptRows));
+        foreach (var sequence in promptRows == 0 ? [] : _running.Where(sequence => sequence.IsPrefilling))
         {
             var prompt = sequence.Request.PromptIds;
             var rows = Math.Min(budget, prompt.Count - sequence.SentPositions);
@@ -179,6 +190,17 @@ internal sealed class Scheduler
         }
     }
 
+    private long PromptRowsLeft()
+    {
+        var rows = 0L;
+        foreach (var sequence in _running)
+        {
+            rows += sequence.IsPrefilling ? sequence.Request.PromptIds.Count - sequence.SentPositions : 0;
+        }
+
+        return rows;
+    }
+
     private StepSequence Send(Sequence sequence, IReadOnlyList<int> tokens, int rows, bool sample)
     {
         var request = sequence.Request;
@@ -196,6 +218,7 @@ internal sealed class Scheduler
         sequence.SentPositions += rows;
         sequence.SentSamples += sample ? 1 : 0;
         sequence.StepsInFlight++;
+        sequence.LastStep = _nextStep;
         return new StepSequence(sequence.Slot, start, position, tokens, newBlocks, sample);
     }
 

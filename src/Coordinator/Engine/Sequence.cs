@@ -38,6 +38,9 @@ internal sealed class Sequence(GenerateRequest request)
     /// <summary>Steps sent and not complete that refer to the slot and the blocks.</summary>
     public int StepsInFlight { get; set; }
 
+    /// <summary>Number of the step that was sent for it last.</summary>
+    public long LastStep { get; set; }
+
     /// <summary>
     /// Finished, failed, stopped or abandoned: nothing is computed any more and tokens still on their way are dropped.
     /// </summary>

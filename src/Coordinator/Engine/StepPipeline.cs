@@ -4,7 +4,7 @@ using TensorParallel.Protocol.Generation;
 namespace TensorParallel.Coordinator.Engine;
 
 /// <summary>
-/// The steps of one worker group: sent one ahead of the answers, completed in the order sent. Used by the engine loop
+/// The steps of one worker group: sent ahead of the answers, completed in the order sent. Used by the engine loop
 /// only.
 /// </summary>
 /// <param name="group">Runs the steps.</param>
@@ -15,9 +15,8 @@ namespace TensorParallel.Coordinator.Engine;
 internal sealed class StepPipeline(
     IWorkerGroup group, Scheduler scheduler, EngineCounters counters, TimeProvider time, Action stepDone)
 {
-    // While the workers compute step k, step k + 1 already lies before them.
-    private const int MaxStepsInFlight = 2;
-
+    // While the workers compute step k, step k + 1 already lies before them; where stages compute at once, they have a step each.
+    private readonly int _mostInFlight = scheduler.MicroBatches + 1;
     private readonly Queue<(ScheduledStep Step, Task<StepResult> Result)> _inFlight = new();
 
     /// <summary>Runs the steps.</summary>
@@ -29,10 +28,10 @@ internal sealed class StepPipeline(
     /// <summary>No sequence has a slot and no step is in flight.</summary>
     public bool IsIdle => scheduler.Running == 0 && _inFlight.Count == 0;
 
-    /// <summary>Sends steps while there is something to compute, until two are in flight.</summary>
+    /// <summary>Sends steps while there is something to compute, until as many are in flight as may be.</summary>
     public void SendAhead()
     {
-        while (_inFlight.Count < MaxStepsInFlight && scheduler.Next() is { } step)
+        while (_inFlight.Count < _mostInFlight && scheduler.Next() is { } step)
         {
             var result = Send(step.Batch);
             _inFlight.Enqueue((step, result));

@@ -53,6 +53,9 @@ internal sealed record ModelArguments
     /// <summary>Most rows in one step.</summary>
     public int? MaxStepTokens { get; init; }
 
+    /// <summary>Parts that running sequences are divided into so that stages of a device map work at once.</summary>
+    public int? MicroBatches { get; init; }
+
     /// <summary>Longest time a worker may take over one step.</summary>
     public TimeSpan? StepTimeout { get; init; }
 }

@@ -20,7 +20,11 @@ internal sealed class ModelHost : IAsyncDisposable
             loggers);
         Groups = new MeasuredGroupFactory(new WorkerGroupFactory(Options(model, arguments), _launcher, progress, loggers));
         Engine = new InferenceEngine(
-            Groups, model.Tokenizer, new EngineOptions(), TimeProvider.System, loggers.CreateLogger<InferenceEngine>());
+            Groups,
+            model.Tokenizer,
+            new EngineOptions { MicroBatches = arguments.MicroBatches },
+            TimeProvider.System,
+            loggers.CreateLogger<InferenceEngine>());
         Served = new ServedModel(
             new ModelInfo(model.Name, model.Spec, model.Plan, model.Generation.EosTokenIds), Engine, model.Requests, model.Tokenizer);
     }

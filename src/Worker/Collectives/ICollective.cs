@@ -59,6 +59,26 @@ internal interface ICollective : IDisposable
     /// <summary>Receives into x from a peer; messages of one sender arrive in order.</summary>
     void Receive(Tensor x, int peer);
 
+    /// <summary>
+    /// Most calls of <see cref="Post"/> whose <see cref="Take"/> has not been made; who calls them sees to it. Stages of a pipeline have
+    /// about one each under way.
+    /// </summary>
+    const int MostPosted = 8;
+
+    /// <summary>Most bytes of what is posted. Every way has room for all that may be under way, 32 KiB.</summary>
+    const int MostPostedBytes = 4096;
+
+    /// <summary>
+    /// As <see cref="Send"/> for up to <see cref="MostPostedBytes"/> in a row, but never waits for the peer, neither the caller nor what it queues behind: x as it is
+    /// now is kept for the peer's <see cref="Take"/>, however late that comes. This is what may close a circle of ranks: sends of
+    /// rows may wait for their receiver, so that a circle of them could wait for itself. Not recorded, and no sends to the same peer
+    /// beside it.
+    /// </summary>
+    void Post(Tensor x, int peer) => Send(x, peer);
+
+    /// <summary>Receives into x what a peer has posted; messages of one sender arrive in order.</summary>
+    void Take(Tensor x, int peer) => Receive(x, peer);
+
     /// <summary>What calls took when the group was joined, by size and way; empty where nothing was measured.</summary>
     IReadOnlyList<CollectiveTiming> Timings => [];
 

@@ -36,6 +36,9 @@ internal sealed class ModelRunner(
 
     // By slot, what "continue" rows go on with; null on a rank that neither draws tokens nor looks them up.
     private readonly Tensor? _lastTokens = head?.LastTokens ?? buffers.Find(WorkspaceBuffers.LastTokens);
+    private readonly TokenRelay _relay = new(
+        context, pipeline, head?.LastTokens ?? buffers.Find(WorkspaceBuffers.LastTokens), slots.Count);
+
     private readonly StepClock _clock = new();
 
     // In a device map ranks without head do not know how tokens are drawn. They must record and replay in the same steps as the head's,
@@ -87,6 +90,7 @@ internal sealed class ModelRunner(
         var wanted = head is null ? null : new WantedRows(batch, all: LogitSink is not null);
         var isDecode = StepShape.IsDecode(batch) && LogitSink is null;
         var step = inputs.Upload(batch, ShapeOf(batch, wanted, isDecode), wanted);
+        _relay.BeforeStep(batch);
         var key = _recordsDraw ? step.Shape : step.Shape with { Draw = null };
         if (!isDecode)
         {
@@ -162,28 +166,9 @@ internal sealed class ModelRunner(
             (outcomes, tokens) = head.Complete(shape, wanted);
         }
 
-        PassTokens(batch);
+        _relay.AfterStep(batch);
         var any = buffers[WorkspaceBuffers.StepInputs];
         return (outcomes ?? context.Device.CopyToHostLater(any.Buffer, any.OffsetBytes, 0), tokens);
-    }
-
-    // In a device map the tokens go from the rank that drew them to the one that looks them up, from device to device: the next step
-    // begins there, whether or not anyone outside has read this one's result.
-    private void PassTokens(StepBatch batch)
-    {
-        if (pipeline.First == pipeline.Last || !batch.Sequences.Any(s => s.Sample))
-        {
-            return;
-        }
-
-        if (context.Rank == pipeline.Last)
-        {
-            context.Collective.Send(_lastTokens ?? throw NotHere("output head"), pipeline.First);
-        }
-        else if (context.Rank == pipeline.First)
-        {
-            context.Collective.Receive(_lastTokens ?? throw NotHere("token embedding"), pipeline.Last);
-        }
     }
 
     private static IReadOnlyList<SampledToken> NoTokens(IPendingCopy outcomes) => [];

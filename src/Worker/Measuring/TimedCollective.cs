@@ -62,6 +62,18 @@ internal sealed class TimedCollective(ICollective inner, OperationTimes times) :
         inner.Receive(x, peer);
     }
 
+    public void Post(Tensor x, int peer)
+    {
+        using var timing = times.Time("send");
+        inner.Post(x, peer);
+    }
+
+    public void Take(Tensor x, int peer)
+    {
+        using var timing = times.Time("receive");
+        inner.Take(x, peer);
+    }
+
     public void Barrier() => inner.Barrier();
 
     public void Replayed() => inner.Replayed();

@@ -56,6 +56,18 @@ public class BenchReportTests
     }
 
     [Fact]
+    public void MicroBatchesAreNamed()
+    {
+        var report = Report();
+        var pipelined = report.Modes[1] with { MicroBatches = 2 };
+
+        var lines = BenchText.Of(report with { Modes = [pipelined, report.Modes[1]] });
+
+        Assert.Contains("== device_map in 2 micro-batches on 2", lines);
+        Assert.Contains("== device_map in 2 micro-batches against device_map, same devices", lines);
+    }
+
+    [Fact]
     public void TheJsonHasTheFiguresInSnakeCase()
     {
         using var json = JsonDocument.Parse(Report().ToJson());

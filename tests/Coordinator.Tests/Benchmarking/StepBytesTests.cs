@@ -70,6 +70,22 @@ public class StepBytesTests
     {
         Assert.Equal(3, StepBytes.LeastSeconds(PlanMode.TensorParallel, [100, 300], [100, 100]), 9);
         Assert.Equal(4, StepBytes.LeastSeconds(PlanMode.DeviceMap, [100, 300], [100, 100]), 9);
+        Assert.Equal(3, StepBytes.LeastSeconds(PlanMode.DeviceMap, [100, 300], [100, 100], parts: 2), 9);
+        Assert.Equal(2, StepBytes.LeastSeconds(PlanMode.DeviceMap, [200, 200], [100, 100], parts: 2), 9);
+        Assert.Equal(2, StepBytes.LeastSeconds(PlanMode.DeviceMap, [100, 100, 100, 100], [100, 100, 100, 100], parts: 2), 9);
+    }
+
+    [Fact]
+    public void EveryMicroBatchReadsTheWeightsAndItsOwnKeysAndValues()
+    {
+        var model = Model("llama-3.1-8b", 2, useDeviceMap: true);
+        var cell = new BenchCell(512, 128, 6);
+
+        var whole = StepBytes.OfRanks(model, cell).Sum();
+        var keysAndValues = 6 * (512 + 64) * PositionBytes;
+
+        Assert.Equal((4 * (whole - keysAndValues)) + keysAndValues, StepBytes.OfRanks(model, cell, 4).Sum());
+        Assert.Equal(StepBytes.OfRanks(model, cell with { Batch = 1 }), StepBytes.OfRanks(model, cell with { Batch = 1 }, 4));
     }
 
     private static PreparedModel Model(string name, int ranks, bool useDeviceMap)

@@ -18,7 +18,7 @@ public class BenchOptionsTests
         Assert.Equal(3, settings.Grid.Runs);
         Assert.Null(settings.ReadGigabytesPerSecond);
         Assert.False(settings.Profile);
-        Assert.False(_options.ReadCompare(Parse()));
+        Assert.Equal(BenchComparison.None, _options.ReadCompare(Parse()));
         Assert.Equal((false, null), _options.ReadJson(Parse()));
     }
 
@@ -36,7 +36,8 @@ public class BenchOptionsTests
         Assert.Equal(5, settings.Grid.Runs);
         Assert.Equal(4200.5, settings.ReadGigabytesPerSecond);
         Assert.True(settings.Profile);
-        Assert.True(_options.ReadCompare(result));
+        Assert.Equal(BenchComparison.DeviceMap, _options.ReadCompare(result));
+        Assert.Equal(BenchComparison.Unpipelined, _options.ReadCompare(Parse("--compare", "unpipelined")));
     }
 
     [Fact]

@@ -29,11 +29,14 @@ internal sealed class FakeWorkerGroup : IWorkerGroup
 
     /// <param name="limits">Sizes to check against.</param>
     /// <param name="pace">A step is answered when its task is complete, and all earlier steps are answered.</param>
-    public FakeWorkerGroup(StepLimits limits, Func<StepBatch, Task> pace)
+    /// <param name="stages">Stages of a device map; 1: tensor parallel.</param>
+    public FakeWorkerGroup(StepLimits limits, Func<StepBatch, Task> pace, int stages = 1)
     {
         Limits = limits;
         _pace = pace;
-        Plan = new ExecutionPlan(PlanMode.TensorParallel, 2, [], null, DType.F32, limits, [], []);
+        Plan = stages == 1
+            ? new ExecutionPlan(PlanMode.TensorParallel, 2, [], null, DType.F32, limits, [], [])
+            : new ExecutionPlan(PlanMode.DeviceMap, stages, [], null, DType.F32, limits, [.. Enumerable.Range(0, stages).Select(Stage)], []);
     }
 
     public StepLimits Limits { get; }
@@ -96,6 +99,9 @@ internal sealed class FakeWorkerGroup : IWorkerGroup
             _pending.Clear();
         }
     }
+
+    private static RankPlan Stage(int rank) => new(
+        rank, $"cpu:{rank}", 0, 0, 0, new IndexRange(rank, rank + 1), rank == 0, false, new IndexRange(0, 1), new IndexRange(0, 1), []);
 
     public ValueTask DisposeAsync()
     {

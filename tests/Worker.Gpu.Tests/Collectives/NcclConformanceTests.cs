@@ -36,6 +36,10 @@ public sealed class NcclConformanceTests
     public void Wrong_arguments_are_refused_before_anybody_waits(int size) =>
         Cases(size).WrongArgumentsAreRefusedBeforeAnybodyWaits();
 
+    [Theory]
+    [MemberData(nameof(Sizes))]
+    public void Posts_never_wait_for_their_receiver(int size) => Cases(size).PostsNeverWaitForTheirReceiver();
+
     [Fact]
     public void A_peer_that_never_comes_ends_the_wait_with_an_error()
     {

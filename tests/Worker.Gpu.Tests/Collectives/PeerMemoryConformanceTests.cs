@@ -33,6 +33,12 @@ public sealed class PeerMemoryConformanceTests
     public void Tensors_of_megabytes(int size, string choice) => Of(size, choice).TensorsOfMegabytes();
 
     [Theory]
+    [InlineData(2)]
+    [InlineData(4)]
+    [InlineData(8)]
+    public void Posts_never_wait_for_their_receiver(int size) => Of(size, "measured").PostsNeverWaitForTheirReceiver();
+
+    [Theory]
     [InlineData(1)]
     [InlineData(2)]
     public void Empty_tensors_barriers_and_wrong_arguments(int size)

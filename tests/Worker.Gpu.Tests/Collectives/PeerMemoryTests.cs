@@ -173,6 +173,37 @@ public sealed class PeerMemoryTests
     }
 
     [Fact]
+    public void A_message_that_never_comes_ends_the_wait_and_leaves_what_was_there()
+    {
+        using var present = new ManualResetEventSlim();
+        var failures = PeerRun.Each(2, TimeSpan.FromSeconds(2), PeerChoice.AlwaysOneShot, (collective, device) =>
+        {
+            collective.Barrier();
+            if (collective.Rank == 1)
+            {
+                Assert.True(present.Wait(RankThreads.Timeout));
+                return;
+            }
+
+            var x = ((IDevice)device).AllocateTensor(DType.F32, 1, 100, MemoryPurpose.Workspace);
+            SumCases.Upload(device, x, Enumerable.Repeat(3f, 100));
+            try
+            {
+                collective.Take(x, 1);
+                Assert.All(SumCases.Download(device, x), v => Assert.Equal(3, v));
+                collective.ThrowIfFailed();
+            }
+            finally
+            {
+                present.Set();
+            }
+        });
+        Assert.Null(failures[1]);
+        var error = Assert.IsType<CollectiveException>(failures[0]);
+        Assert.Matches(@"^Rank 0 of 2 waited 2\.0 s for rank 1 in Take, call \d+\.$", error.Message);
+    }
+
+    [Fact]
     public void The_variable_turns_it_off_and_the_name_says_so()
     {
         Gpu.Need(2);

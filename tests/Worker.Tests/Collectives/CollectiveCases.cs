@@ -44,6 +44,60 @@ internal sealed class CollectiveCases(CollectiveCases.RunRanks run, int size, bo
         });
     }
 
+    /// <summary>The ring of messages goes round several times; each time the sender has done with all before the receiver begins.</summary>
+    public void PostsNeverWaitForTheirReceiver()
+    {
+        const int Rounds = 6;
+        var done = Enumerable.Range(0, Rounds).Select(_ => new ManualResetEventSlim()).ToArray();
+        run(size, 64 << 10, (collective, device) =>
+        {
+            if (size == 1)
+            {
+                return string.Empty;
+            }
+
+            for (var round = 0; round < Rounds; round++)
+            {
+                // The first message alone may connect the two.
+                var messages = round == 0 ? 1 : ICollective.MostPosted;
+                if (collective.Rank == size - 1)
+                {
+                    var x = device.Tensor(DType.I32, 1, Words(round));
+                    for (var message = 0; message < messages; message++)
+                    {
+                        device.Fill(x, Message(round, message));
+                        collective.Post(x, 0);
+                    }
+
+                    device.Read(x);
+                    done[round].Set();
+                }
+                else if (collective.Rank == 0)
+                {
+                    Assert.True(round == 0 || done[round].Wait(RankThreads.Timeout), "A post waits for its receiver.");
+                    for (var message = 0; message < messages; message++)
+                    {
+                        var x = device.Tensor(DType.I32, 1, Words(round));
+                        collective.Take(x, size - 1);
+                        var (bytes, gapsAreUntouched) = device.Read(x);
+                        Assert.Equal(Message(round, message), bytes);
+                        Assert.True(gapsAreUntouched);
+                    }
+                }
+
+                collective.Barrier();
+            }
+
+            collective.ThrowIfFailed();
+            return string.Empty;
+        });
+
+        static int Words(int round) => round % 2 == 0 ? ICollective.MostPostedBytes / sizeof(int) : 7;
+
+        static byte[] Message(int round, int message) =>
+            [.. Enumerable.Range(0, Words(round)).SelectMany(i => BitConverter.GetBytes((round * 1_000_000) + (message * 10_000) + i))];
+    }
+
     public void WrongArgumentsAreRefusedBeforeAnybodyWaits() => run(size, 64, (collective, device) =>
     {
         var x = device.Tensor(DType.BF16, 2, 8);
@@ -55,6 +109,8 @@ internal sealed class CollectiveCases(CollectiveCases.RunRanks run, int size, bo
         Assert.Throws<ArgumentException>(() => collective.AllGatherColumns(x, x, new int[size + 1]));
         Assert.Throws<ArgumentException>(() => collective.Send(x, collective.Rank));
         Assert.Throws<ArgumentException>(() => collective.Receive(x, size));
+        Assert.Throws<ArgumentException>(() => collective.Post(x, collective.Rank));
+        Assert.Throws<ArgumentException>(() => collective.Take(x, size));
         Assert.Throws<ArgumentOutOfRangeException>(() => collective.Broadcast(x, size));
         return string.Empty;
     });

@@ -45,6 +45,10 @@ public sealed class CollectiveConformanceTests
     public void Wrong_arguments_are_refused_before_anybody_waits(string backend, int size) =>
         Cases(backend, size).WrongArgumentsAreRefusedBeforeAnybodyWaits();
 
+    [Theory]
+    [MemberData(nameof(BackendsAndSizes))]
+    public void Posts_never_wait_for_their_receiver(string backend, int size) => Cases(backend, size).PostsNeverWaitForTheirReceiver();
+
     [Fact]
     public void Every_backend_of_the_assembly_is_in_the_catalog()
     {

@@ -11,22 +11,35 @@ namespace TensorParallel.Worker.Tests.Execution;
 public class RunningAheadTests
 {
     [Theory]
-    [InlineData(1, false, true)]
-    [InlineData(2, false, false)]
-    [InlineData(2, false, true)]
-    [InlineData(3, true, true)]
-    public void Recorded_steps_that_run_ahead_give_the_same_tokens(int ranks, bool useDeviceMap, bool filters)
+    [InlineData(1, false, true, 1)]
+    [InlineData(2, false, false, 1)]
+    [InlineData(2, false, true, 1)]
+    [InlineData(3, true, true, 1)]
+    [InlineData(2, true, true, 2)]
+    [InlineData(3, true, true, 3)]
+    [InlineData(4, true, true, 8)]
+    public void Recorded_steps_that_run_ahead_give_the_same_tokens(int ranks, bool useDeviceMap, bool filters, int microBatches)
     {
         var recordings = new FirstIssueAgain[ranks];
         SteppingCases.Check(
             ranks, useDeviceMap, DType.F32, DeviceKinds.Cpu, device => device,
-            device => new AheadDevice(device, () => recordings[device.Name[^1] - '0'] = new FirstIssueAgain()), filters);
+            device => new AheadDevice(device, () => recordings[device.Name[^1] - '0'] = new FirstIssueAgain()), filters, microBatches);
         Assert.All(recordings, recording =>
         {
             Assert.True(recording.Replayed > 64, $"{recording.Replayed} replays");
-            Assert.InRange(recording.Keys, 4, 40);
+            Assert.InRange(recording.Keys, 2, 40);
         });
     }
+
+    /// <summary>Acknowledgements go to the stage before, messages with tokens from the last of at least three stages to the first.</summary>
+    [Theory]
+    [InlineData(3, 3)]
+    [InlineData(4, 1)]
+    [InlineData(4, 8)]
+    public void Stages_whose_rows_wait_for_their_receiver_never_wait_in_a_circle(int ranks, int microBatches) => SteppingCases.Check(
+        ranks, useDeviceMap: true, DType.F32, DeviceKinds.Cpu, device => device,
+        device => new AheadDevice(device, () => new IssuedEachTime()), filters: true, microBatches,
+        (group, device) => new WaitingSends(group, device));
 
     [Fact]
     public void A_step_that_fails_says_so_when_it_is_finished_though_others_were_issued_after_it()

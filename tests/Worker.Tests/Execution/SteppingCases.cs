@@ -4,6 +4,7 @@ using TensorParallel.Protocol.Checkpoints;
 using TensorParallel.Protocol.Generation;
 using TensorParallel.Protocol.Parallel;
 using TensorParallel.TestKit;
+using TensorParallel.Worker.Collectives;
 using TensorParallel.Worker.Devices;
 using TensorParallel.Worker.Execution;
 using Xunit;
@@ -41,18 +42,20 @@ internal static class SteppingCases
     /// <param name="dtype">Dtype of the run.</param>
     /// <param name="kind">Kind of the devices.</param>
     /// <param name="expected">Makes a device whose steps are right: they are waited for one by one.</param>
-    /// <param name="tested">Makes the device that is tested; two steps are always ahead of the one waited for.</param>
+    /// <param name="tested">Makes the device that is tested; steps are always ahead of the one waited for.</param>
     /// <param name="filters">Whether some sequences have top-k, top-p or min-p.</param>
+    /// <param name="microBatches">Parts of the sequences; a step goes on with one part.</param>
+    /// <param name="testedGroup">What stands before the group of the run that is tested; null: nothing.</param>
     public static void Check(
         int ranks, bool useDeviceMap, DType dtype, string kind, Func<IDevice, IDevice> expected, Func<IDevice, IDevice> tested,
-        bool filters)
+        bool filters, int microBatches = 1, Func<ICollective, IDevice, ICollective>? testedGroup = null)
     {
         using var folder = new TemporaryFolder();
         TinyCheckpoint.Write(folder.Path, new TinyCheckpointOptions { Layers = 3, Hidden = 48, Vocab = 131, Heads = 4, KvHeads = 2 });
         var plan = Plan(folder.Path, ranks, dtype, useDeviceMap, kind);
-        var steps = Script(plan.Limits, filters ? s_any : s_exact, new Random(ranks));
+        var steps = Script(plan.Limits, filters ? s_any : s_exact, new Random(ranks), microBatches);
         var right = Run(folder.Path, plan, steps, expected, ahead: 0);
-        var actual = Run(folder.Path, plan, steps, tested, ahead: 2);
+        var actual = Run(folder.Path, plan, steps, tested, ahead: microBatches + 1, testedGroup);
         for (var step = 0; step < steps.Count; step++)
         {
             Assert.Equal(right[step].Step, actual[step].Step);
@@ -71,12 +74,14 @@ internal static class SteppingCases
     }
 
     private static List<StepResult> Run(
-        string folder, ExecutionPlan plan, IReadOnlyList<StepBatch> steps, Func<IDevice, IDevice> wrap, int ahead)
+        string folder, ExecutionPlan plan, IReadOnlyList<StepBatch> steps, Func<IDevice, IDevice> wrap, int ahead,
+        Func<ICollective, IDevice, ICollective>? group = null)
     {
         var results = new List<StepResult>[plan.WorldSize];
         GroupRun.OnEachRank(plan, (context, device) =>
         {
-            using var model = WorkerModel.Load(folder, plan, context with { Device = wrap(device) });
+            var collective = group?.Invoke(context.Collective, device) ?? context.Collective;
+            using var model = WorkerModel.Load(folder, plan, context with { Device = wrap(device), Collective = collective });
             var done = results[context.Rank] = [];
             var pending = new Queue<IPendingStep>();
             foreach (var step in steps)
@@ -93,16 +98,17 @@ internal static class SteppingCases
         return results.Single(rank => rank.Any(result => result.Tokens.Count > 0));
     }
 
-    private static IReadOnlyList<StepBatch> Script(StepLimits limits, SamplingParameters[] settings, Random random)
+    private static IReadOnlyList<StepBatch> Script(StepLimits limits, SamplingParameters[] settings, Random random, int microBatches)
     {
         var script = new StepScript(limits);
         var left = new Dictionary<int, int>();
-        for (var step = 0; step < 150; step++)
+        for (var step = 0; step < 150 * microBatches; step++)
         {
-            List<StepSequence> sequences = [.. left.Keys.Order().Select(script.Continue)];
+            int[] part = [.. left.Keys.Where(slot => slot % microBatches == step % microBatches).Order()];
+            List<StepSequence> sequences = [.. part.Select(script.Continue)];
 
             // Waves: up to nine at once, then down to one, so that every number of rows comes several times.
-            var wanted = step % 60 < 30 ? 9 : 1;
+            var wanted = step / microBatches % 60 < 30 ? 9 : 1;
             if (left.Count < wanted && (left.Count == 0 || random.Next(3) == 0))
             {
                 var slot = Enumerable.Range(0, limits.MaxSequences).First(s => !left.ContainsKey(s));
@@ -113,8 +119,12 @@ internal static class SteppingCases
                 left[slot] = random.Next(3, 45);
             }
 
-            script.Add([.. sequences]);
-            foreach (var slot in left.Keys.ToArray())
+            if (sequences.Count > 0)
+            {
+                script.Add([.. sequences]);
+            }
+
+            foreach (var slot in part)
             {
                 // Out of its tokens, or cancelled while further steps of it are under way.
                 if (--left[slot] == 0)

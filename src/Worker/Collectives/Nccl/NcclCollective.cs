@@ -121,6 +121,24 @@ internal sealed unsafe class NcclCollective : ICollective
         }
     }
 
+    /// <summary>
+    /// NCCL's send of a message that fits one piece of the connection's buffer ends when it lies there. A connection has eight pieces
+    /// (NCCL_STEPS), as many as <see cref="ICollective.MostPosted"/>, each far above a few kilobytes. NCCL promises this nowhere, which
+    /// is one reason why peer memory does it where it can. Its buffer is left out, and the receiver waited for, only where both
+    /// sides' memory is registered: recorded calls are, and this is none.
+    /// </summary>
+    public void Post(Tensor x, int peer)
+    {
+        RefuseRecording(nameof(Post));
+        Send(x, peer);
+    }
+
+    public void Take(Tensor x, int peer)
+    {
+        RefuseRecording(nameof(Take));
+        Receive(x, peer);
+    }
+
     public void Barrier()
     {
         var handle = _communicator.Begin(nameof(Barrier));
@@ -249,6 +267,14 @@ internal sealed unsafe class NcclCollective : ICollective
         }
 
         _device.MakeCurrent();
+    }
+
+    private void RefuseRecording(string call)
+    {
+        if (_device.IsCapturing)
+        {
+            throw new InvalidOperationException($"{call} cannot be part of a recorded step.");
+        }
     }
 
     private void CheckOther(int peer)

@@ -75,6 +75,19 @@ internal static unsafe class PeerArguments
         internal float Epsilon;
     }
 
+    /// <summary>peer_post.cu.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    internal struct Post
+    {
+        internal Group Group;
+        internal ulong Slot;
+        internal nint Words;
+        internal uint Number;
+        internal int Count;
+        internal int Peer;
+        internal int Takes;
+    }
+
     /// <summary>peer_gather.cu.</summary>
     [StructLayout(LayoutKind.Sequential)]
     internal struct Gather

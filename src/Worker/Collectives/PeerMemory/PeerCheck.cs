@@ -10,7 +10,7 @@ namespace TensorParallel.Worker.Collectives.PeerMemory;
 /// Tries every way on small numbers before a model relies on them, because what a host's GPUs, drivers and containers allow shows
 /// only when it is done.
 /// </summary>
-internal sealed class PeerCheck(PeerGroup group, RankExchange exchange)
+internal sealed class PeerCheck(PeerGroup group, RankExchange exchange, PeerPosts posts)
 {
     private const int Columns = 4096;
     private const int RowColumns = 256;
@@ -73,15 +73,34 @@ internal sealed class PeerCheck(PeerGroup group, RankExchange exchange)
             Fill(x, round, group.Rank);
             _calls.Gather(x, whole, [.. Enumerable.Repeat(Columns, group.Size)]);
             problem ??= Difference(whole, $"gather, round {round}", i => Term(i % Columns, round, i / Columns));
+            problem ??= PostedAround(round);
         }
 
         return problem;
+    }
+
+    // Every rank posts to the next one. Its waits end by the group's timeout, as those of all calls.
+    private string? PostedAround(int round)
+    {
+        var (next, before) = ((group.Rank + 1) % group.Size, (group.Rank + group.Size - 1) % group.Size);
+        var x = ((IDevice)group.Device).AllocateTensor(DType.I32, 1, PeerPosts.MostWords, MemoryPurpose.Workspace);
+        using var _ = x.Buffer;
+        var values = Enumerable.Range(0, x.Columns).Select(i => Term(i, round, group.Rank)).ToArray();
+        group.Device.CopyToDevice(MemoryMarshal.AsBytes<int>(values), x.Buffer, 0);
+        posts.Post(x, next);
+        posts.Take(x, before);
+        group.Device.CopyToHost(x.Buffer, 0, MemoryMarshal.AsBytes(values.AsSpan()));
+        var wrong = Array.FindIndex([.. Enumerable.Range(0, x.Columns)], i => values[i] != Term(i, round, before));
+        return group.HasFailed ? $"no answer within {group.Timeout.TotalSeconds:F0} s: a message, round {round}"
+            : wrong >= 0 ? $"a wrong number came over: a message, round {round}, element {wrong}"
+            : null;
     }
 
     private string? Compile() => Load(
         CudaKernels.PeerSum(DType.BF16, group.Size),
         CudaKernels.PeerSumNorm(DType.BF16, DType.BF16, group.Size, 1),
         CudaKernels.PeerGather(group.Size),
+        CudaKernels.PeerPost(group.Size),
         CudaKernels.Hold());
 
     private string? CompileRows() => Load(CudaKernels.PeerRows(DType.BF16, DType.BF16, group.Size, 1));

@@ -34,8 +34,11 @@ internal sealed unsafe class PeerGroup : IDisposable
     /// <summary>Where normed rows come.</summary>
     internal const long ResultsOffset = PartsOffset + PieceBytes;
 
-    /// <summary>Bytes of a mailbox: 80 MiB, whatever the model; the tenth of the memory that plans leave free holds it.</summary>
-    internal const long MailboxBytes = ResultsOffset + PieceBytes;
+    /// <summary>Where posted messages come, by source.</summary>
+    internal const long PostsOffset = ResultsOffset + PieceBytes;
+
+    /// <summary>Bytes of a mailbox: 81 MiB, whatever the model; the tenth of the memory that plans leave free holds it.</summary>
+    internal const long MailboxBytes = PostsOffset + (PeerArguments.MostRanks * PeerPosts.RingBytes);
 
     private const int GiveUpWord = 4;
 
@@ -99,6 +102,9 @@ internal sealed unsafe class PeerGroup : IDisposable
 
         return arguments;
     }
+
+    /// <summary>Where a rank's mailbox is for this rank's GPU.</summary>
+    public ulong MailboxOf(int rank) => _mailboxes.Addresses[rank];
 
     /// <summary>Throws if a kernel gave a peer up. Calls are counted as the GPU makes them: every replay of a captured one counts.</summary>
     public void ThrowIfFailed()

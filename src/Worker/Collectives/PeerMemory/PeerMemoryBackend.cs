@@ -59,7 +59,8 @@ internal sealed class PeerMemoryBackend : ICollectiveBackend
 
         var checkTimeout = timeout < s_checkTimeout ? timeout : s_checkTimeout;
         var group = new PeerGroup(device, mailboxes, nccl.Rank, checkTimeout);
-        var check = new PeerCheck(group, exchange);
+        var posts = new PeerPosts(group);
+        var check = new PeerCheck(group, exchange, posts);
         var (found, rowsProblem) = (check.Problem(), (string?)null);
         if (found is null)
         {
@@ -78,7 +79,7 @@ internal sealed class PeerMemoryBackend : ICollectiveBackend
         var calibration = new PeerCalibration(group, nccl, exchange);
         var choice = calibration.Choose(divides: rowsProblem is null);
         group.Timeout = timeout;
-        return (new PeerMemoryCollective(group, nccl, choice) { Timings = calibration.Timings }, null);
+        return (new PeerMemoryCollective(group, posts, nccl, choice) { Timings = calibration.Timings }, null);
     }
 
     private static string? Objection(int size) =>

@@ -19,14 +19,20 @@ internal sealed class PeerMemoryCollective : ICollective
     private readonly PeerGroup _group;
     private readonly PeerCalls _calls;
     private readonly PeerRowCalls _rowCalls;
+    private readonly PeerPosts _posts;
     private readonly ICollective _others;
 
     /// <summary>Takes over the group and the collective for what peers' memory is not for.</summary>
-    public PeerMemoryCollective(PeerGroup group, ICollective others, PeerChoice choice)
+    /// <param name="group">The group.</param>
+    /// <param name="posts">Its messages, counted from the first.</param>
+    /// <param name="others">For everything else.</param>
+    /// <param name="choice">Which way calls go.</param>
+    public PeerMemoryCollective(PeerGroup group, PeerPosts posts, ICollective others, PeerChoice choice)
     {
         _group = group;
         _calls = new PeerCalls(group);
         _rowCalls = new PeerRowCalls(group);
+        _posts = posts;
         _others = others;
         Choice = choice;
     }
@@ -140,6 +146,30 @@ internal sealed class PeerMemoryCollective : ICollective
         _others.Receive(x, peer);
     }
 
+    public void Post(Tensor x, int peer)
+    {
+        if (!CanPost(x, peer))
+        {
+            _others.Post(x, peer);
+            return;
+        }
+
+        _group.ThrowIfFailed();
+        _posts.Post(x, peer);
+    }
+
+    public void Take(Tensor x, int peer)
+    {
+        if (!CanPost(x, peer))
+        {
+            _others.Take(x, peer);
+            return;
+        }
+
+        _group.ThrowIfFailed();
+        _posts.Take(x, peer);
+    }
+
     public void Barrier()
     {
         _group.ThrowIfFailed();
@@ -201,6 +231,13 @@ internal sealed class PeerMemoryCollective : ICollective
         }
 
         return true;
+    }
+
+    private bool CanPost(Tensor x, int peer)
+    {
+        GroupCalls.CheckBounds(x, nameof(x));
+        CheckDevice(x);
+        return peer != Rank && peer >= 0 && peer < Size ? PeerPosts.CanPost(x) : throw GroupCalls.NoSuchPeer(peer, Size);
     }
 
     private static long Bytes(Tensor x) => (long)x.Rows * x.Columns * x.DType.SizeInBytes();

@@ -11,4 +11,7 @@ internal enum PeerOperation
 
     /// <summary>See <see cref="ICollective.AllGatherColumns"/>.</summary>
     AllGatherColumns,
+
+    /// <summary>See <see cref="ICollective.Take"/>.</summary>
+    Take,
 }

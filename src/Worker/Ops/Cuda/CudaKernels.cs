@@ -73,6 +73,9 @@ internal static class CudaKernels
     /// <summary>Gather of small parts of so many ranks.</summary>
     public static CudaKernel PeerGather(int ranks) => new("peer_gather.cu", "peer_gather", $"RANKS={ranks}");
 
+    /// <summary>A small message from one rank of so many to another.</summary>
+    public static CudaKernel PeerPost(int ranks) => new("peer_post.cu", "peer_post", $"RANKS={ranks}");
+
     /// <summary>Weights made on the device.</summary>
     public static CudaKernel RandomFill(DType target) => new("random_fill.cu", "random_fill", $"T={CudaElement.Name(target)}");
 
@@ -115,6 +118,7 @@ internal static class CudaKernels
         foreach (var ranks in (int[])[2, 3, 4, 8])
         {
             yield return PeerGather(ranks);
+            yield return PeerPost(ranks);
             foreach (var t in CudaElement.All)
             {
                 yield return PeerSum(t, ranks);

@@ -1,0 +1,32 @@
+namespace TensorParallel.Coordinator.Engine;
+
+/// <summary>
+/// How many prompt rows a step gets where steps go through stages one behind the other. Short steps fill and empty the stages fast,
+/// long ones compute a row in less time. With m stages and s equal steps all of it takes (s + m − 1) / s of the time that the stages
+/// need at least: s = 4 m is at most a quarter more. Belongs to one scheduler.
+/// </summary>
+/// <param name="microBatches">Parts of the running sequences; 1: steps are as long as they may be.</param>
+internal sealed class PromptChunks(int microBatches)
+{
+    // Fewer rows hardly compute faster: reading the weights takes the time.
+    private const int LeastRows = 256;
+
+    private int _rows;
+
+    /// <summary>
+    /// Most prompt rows of the next step. It does not shrink while prompts are under way: the longest step decides how long the
+    /// others wait. Example: 8 prompts of 2,048 rows and 4 stages: 16 steps of 1,024; one of 600: two of 300.
+    /// </summary>
+    /// <param name="rowsLeft">Prompt rows of the running sequences that were not sent.</param>
+    public int Next(long rowsLeft)
+    {
+        if (microBatches == 1)
+        {
+            return int.MaxValue;
+        }
+
+        var steps = Math.Clamp(rowsLeft / LeastRows, 1, 4 * microBatches);
+        _rows = rowsLeft == 0 ? 0 : (int)Math.Clamp((rowsLeft + steps - 1) / steps, _rows, int.MaxValue);
+        return _rows;
+    }
+}
