@@ -26,6 +26,9 @@ internal sealed record PreparedModel(
     /// <summary>The configuration whose shapes random weights take; null: weights are read from <see cref="Folder"/>.</summary>
     public string? RandomWeightsConfig { get; init; }
 
+    /// <summary>What was free on each device that tells, by its name, when it was chosen.</summary>
+    public IReadOnlyDictionary<string, long> FreeBytes { get; init; } = new Dictionary<string, long>();
+
     /// <summary>Files that hold the model's weights; none for a configuration alone and for random weights.</summary>
     public IReadOnlyList<string> SourceFiles { get; init; } = [];
 
@@ -100,6 +103,8 @@ internal sealed record PreparedModel(
             tokenizer)
         {
             Notices = choice.Notices,
+            FreeBytes = choice.Devices.Where(device => device.FreeBytes is not null)
+                .ToDictionary(device => device.Name, device => device.FreeBytes!.Value),
             RandomWeightsConfig = config,
             SourceFiles = opened.Tensors is { } tensors ? [.. tensors.Values.Select(tensor => tensor.File).Distinct()] : [],
         };

@@ -110,7 +110,10 @@ internal static class PlanJsonReader
             rank.Flag("has_output_head"),
             rank.Range("query_heads"),
             rank.Range("key_value_heads"),
-            [.. rank.Objects("tensors").Select(Tensor)]);
+            [.. rank.Objects("tensors").Select(Tensor)])
+        {
+            RuntimeBytes = rank.Bytes("runtime_bytes"),
+        };
         rank.End();
         var duplicate = result.Tensors.GroupBy(tensor => tensor.Name).FirstOrDefault(group => group.Count() > 1);
         return duplicate is null

@@ -29,4 +29,14 @@ public sealed record RankPlan(
     bool HasOutputHead,
     IndexRange QueryHeads,
     IndexRange KeyValueHeads,
-    IReadOnlyList<TensorSlice> Tensors);
+    IReadOnlyList<TensorSlice> Tensors)
+{
+    /// <summary>
+    /// What its worker takes of the device besides: scratch of operations and collectives, driver and libraries; see
+    /// <see cref="DeviceRuntime"/>. 0 on processors.
+    /// </summary>
+    public long RuntimeBytes { get; init; }
+
+    /// <summary>Everything its worker takes of the device.</summary>
+    public long TotalBytes => WeightBytes + KvBytes + WorkspaceBytes + RuntimeBytes;
+}

@@ -52,6 +52,9 @@ internal interface IDevice : IUploadTarget, IDisposable
     /// <summary>Current and peak bytes, one entry a purpose.</summary>
     IReadOnlyList<MemoryUse> MemoryUse();
 
+    /// <summary>Bytes of its own memory that no process uses; null: it has none of its own, or does not tell.</summary>
+    long? FreeMemoryBytes => null;
+
     /// <summary>Allocates a dense [rows, columns] tensor of its own buffer; the caller disposes <c>Buffer</c>.</summary>
     Tensor AllocateTensor(DType dtype, int rows, int columns, MemoryPurpose purpose) =>
         new(Allocate(Math.Max(1, (long)rows * columns * dtype.SizeInBytes()), purpose), 0, dtype, rows, columns, columns);

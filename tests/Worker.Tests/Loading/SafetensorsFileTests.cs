@@ -40,7 +40,7 @@ public sealed class SafetensorsFileTests : IDisposable
     public void ATruncatedFileIsNoticed()
     {
         using var file = Open();
-        using (var writer = File.OpenWrite(Path))
+        using (var writer = OpenForWriting())
         {
             writer.SetLength(40);
         }
@@ -53,7 +53,7 @@ public sealed class SafetensorsFileTests : IDisposable
     {
         using var file = Open();
         var before = File.GetLastWriteTimeUtc(Path);
-        using (var writer = File.OpenWrite(Path))
+        using (var writer = OpenForWriting())
         {
             writer.WriteByte(1);
         }
@@ -91,6 +91,9 @@ public sealed class SafetensorsFileTests : IDisposable
         File.WriteAllBytes(Path, new byte[100]);
         return new SafetensorsFile(Path);
     }
+
+    // Without the lock that .NET takes by itself, as other programs write.
+    private FileStream OpenForWriting() => new(Path, FileMode.Open, FileAccess.Write, FileShare.ReadWrite);
 
     private void AssertChanged(SafetensorsFile file, string how)
     {

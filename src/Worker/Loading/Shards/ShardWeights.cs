@@ -51,7 +51,7 @@ internal sealed class ShardWeights : IChunkCheck
             throw new CheckpointException($"{path}: rank {rank}'s shard has {bytes} bytes but was written with {shard.Bytes}: {WayOut}");
         }
 
-        var header = SafetensorsHeader.Read(path);
+        var header = ReadHeader(path, rank);
         if (ContentHash.OfHeader(header) != shard.Header)
         {
             throw new CheckpointException($"{path}: the header of rank {rank}'s shard is not the one that was written: {WayOut}");
@@ -76,6 +76,18 @@ internal sealed class ShardWeights : IChunkCheck
             throw new CheckpointException(
                 $"{chunk.Source.File}: tensor \"{chunk.Source.Name}\": bytes {chunk.FileOffset} to {chunk.FileOffset + bytes.Length} are " +
                 $"not those that were written, by their hash: the file or its {ShardFolder.ManifestName} is damaged: {WayOut}");
+        }
+    }
+
+    private static SafetensorsHeader ReadHeader(string path, int rank)
+    {
+        try
+        {
+            return SafetensorsHeader.Read(path);
+        }
+        catch (CheckpointException e)
+        {
+            throw new CheckpointException($"{e.Message.TrimEnd('.')}: rank {rank}'s shard is damaged: {WayOut}", e);
         }
     }
 

@@ -70,9 +70,12 @@ public sealed class ShardLookupTests : IDisposable
     public void ALongerFileIsAnotherOne()
     {
         Write(DType.F32);
+        var source = new ShardSource(_model, [_weights], Plan(DType.F32));
         File.AppendAllText(_weights, "x");
 
-        Assert.Contains("has changed", Assert.Single(Find(DType.F32).Notices), StringComparison.Ordinal);
+        var found = ShardLookup.Find(ShardChoice.Auto, source, TestContext.Current.CancellationToken);
+
+        Assert.Contains("has changed", Assert.Single(found.Notices), StringComparison.Ordinal);
     }
 
     [Fact]
