@@ -33,6 +33,8 @@ public static class SafetensorsWriter
                     $"{entry.Name} wrote {file.Position - begin} bytes but its shape has {entry.Bytes}.");
             }
         }
+
+        file.SetLength(file.Position); // an entry may skip what is to be a hole
     }
 
     /// <summary>Writes any text as the header, padded to 8 bytes, then <paramref name="dataBytes"/> zeros.</summary>

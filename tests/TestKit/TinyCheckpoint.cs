@@ -110,8 +110,9 @@ public static class TinyCheckpoint
         SafetensorsEntry Tensor(string name, double mean, double deviation, params long[] shape)
         {
             var count = shape.Aggregate(1L, (product, size) => product * size);
-            return new SafetensorsEntry(
-                name, o.DType, shape, stream => writer.Write(stream, name, count, mean, deviation));
+            return new SafetensorsEntry(name, o.DType, shape, o.Zeros
+                ? stream => stream.Seek(count * o.DType.SizeInBytes(), SeekOrigin.Current)
+                : stream => writer.Write(stream, name, count, mean, deviation));
         }
     }
 

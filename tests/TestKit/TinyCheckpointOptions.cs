@@ -68,6 +68,9 @@ public sealed record TinyCheckpointOptions
     /// <summary>Writes torch_dtype, rope_theta and rope_scaling, as before transformers 5.</summary>
     public bool LegacyConfigKeys { get; init; }
 
+    /// <summary>All weights are 0, as holes of the files: a checkpoint of any size takes neither time nor disk.</summary>
+    public bool Zeros { get; init; }
+
     public int BosTokenId { get; init; }
 
     public int EosTokenId { get; init; } = 1;

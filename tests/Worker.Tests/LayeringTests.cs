@@ -19,12 +19,12 @@ public partial class LayeringTests
         ["KvCache"] = ["Devices", "Ops"],
         ["Collectives"] = ["Native", "Devices", "Ops"],
         ["Modules"] = ["Devices", "Ops", "Quantization", "KvCache", "Collectives"],
-        ["Loading"] = ["Devices", "Ops", "Quantization"],
+        ["Loading"] = ["Native", "Devices", "Ops", "Quantization"],
         ["Sampling"] = ["Devices", "Ops", "Collectives"],
         ["Measuring"] = ["Devices", "Ops", "Quantization", "Collectives"],
         ["Execution"] = ["Devices", "Ops", "Quantization", "KvCache", "Collectives", "Modules", "Loading", "Sampling"],
         ["Session"] = ["Native", "Devices", "Ops", "Collectives", "KvCache", "Modules", "Loading", "Measuring", "Execution"],
-        ["Cli"] = ["Native", "Session"],
+        ["Cli"] = ["Native", "Loading", "Session"],
     };
 
     private static string WorkerFolder => Path.Combine(RepositoryPaths.Root, "src", "Worker");

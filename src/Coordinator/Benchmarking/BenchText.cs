@@ -66,7 +66,10 @@ internal static class BenchText
 
     private static string Memory(RankMemoryReport rank) =>
         $"rank {rank.Rank} ({rank.Device}): "
-        + string.Join(", ", rank.Bytes.Where(use => use.Value > 0).Select(use => $"{use.Key} {ByteText.Of(use.Value)}"));
+        + string.Join(", ", rank.Bytes.Where(use => use.Value > 0).Select(use => $"{use.Key} {ByteText.Of(use.Value)}"))
+        + (rank is { UsedBytes: { } used, PlannedBytes: { } planned, DeviationPercent: { } deviation }
+            ? $"; uses {ByteText.Of(used)} of the device, {ByteText.Of(planned.Total)} planned ({Number(deviation, "+0.0;-0.0")} %)"
+            : "");
 
     private static IEnumerable<string> AllReduce(ModeReport mode) => mode.AllReduce.Count == 0
         ? []

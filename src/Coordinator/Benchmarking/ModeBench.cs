@@ -55,6 +55,7 @@ internal sealed class ModeBench(
         var summary = group.LoadSummary!;
         var firstCell = settings.Grid.Cells[0] with { NewTokens = 1, Batch = 1 };
         var first = await CellRun.MeasureAsync(host, firstCell, cancellationToken);
+        var memory = await RankMemoryReport.OfAsync(group, Plan, model.FreeBytes);
         var kernels = await group.MeasureAsync(MeasureKind.Kernels);
         var rates = await ReadRatesAsync(group);
         var allReduce = await AllReduceAsync(group);
@@ -79,8 +80,7 @@ internal sealed class ModeBench(
             Start = [.. StartParts(before, summary, kernels, first.FirstToken)],
             KernelsLoaded = kernels.Max(figures => figures.First(figure => figure.Name == "loaded").Count),
             KernelsCompiled = kernels.Max(figures => figures.First(figure => figure.Name == "compiled").Count),
-            Memory = [.. summary.Ranks.Select(rank => new RankMemoryReport(
-                rank.Rank, rank.Device, rank.Memory.ToDictionary(use => use.Purpose, use => use.CurrentBytes)))],
+            Memory = memory,
             ReadRateSource = settings.ReadGigabytesPerSecond is null ? "measured" : "given",
             ReadGigabytesPerSecond = [.. rates.Select(rate => rate / Gigabyte)],
             AllReduce = allReduce,

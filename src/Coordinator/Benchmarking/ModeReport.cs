@@ -33,7 +33,7 @@ internal sealed record ModeReport
     /// <summary>Of these, compiled because no cache had them.</summary>
     public required int KernelsCompiled { get; init; }
 
-    /// <summary>What each rank has allocated.</summary>
+    /// <summary>What each rank has allocated after the first step, and uses, beside what was planned.</summary>
     public required IReadOnlyList<RankMemoryReport> Memory { get; init; }
 
     /// <summary><c>measured</c> by each worker, or <c>given</c> on the command line.</summary>

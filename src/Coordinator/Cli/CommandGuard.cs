@@ -1,5 +1,6 @@
 using TensorParallel.Coordinator.Engine;
 using TensorParallel.Coordinator.Launching;
+using TensorParallel.Coordinator.Sharding;
 using TensorParallel.Coordinator.Text;
 using TensorParallel.Coordinator.Workers;
 using TensorParallel.Protocol.Checkpoints;
@@ -48,7 +49,7 @@ internal static class CommandGuard
 
     private static bool IsFailedRun(Exception exception) =>
         exception is WorkerLostException or EngineBusyException or EngineUnavailableException or IOException
-            or UnauthorizedAccessException;
+            or UnauthorizedAccessException or ShardRunException;
 
     private static int Say(string message, int code)
     {

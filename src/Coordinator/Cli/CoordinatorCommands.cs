@@ -2,7 +2,7 @@ using System.CommandLine;
 
 namespace TensorParallel.Coordinator.Cli;
 
-/// <summary>The command line: <c>coordinator [serve] | generate | plan | estimate | compare | bench</c>.</summary>
+/// <summary>The command line: <c>coordinator [serve] | generate | plan | estimate | shard | compare | bench</c>.</summary>
 internal static class CoordinatorCommands
 {
     /// <summary>Parses and runs; returns the exit code.</summary>
@@ -16,6 +16,7 @@ internal static class CoordinatorCommands
         root.Subcommands.Add(new GenerateCommand().Create());
         root.Subcommands.Add(new PlanCommand().Create());
         root.Subcommands.Add(new EstimateCommand().Create());
+        root.Subcommands.Add(new ShardCommand().Create());
         root.Subcommands.Add(new CompareCommand().Create());
         root.Subcommands.Add(new BenchCommand().Create());
 

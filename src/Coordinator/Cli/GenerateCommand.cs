@@ -3,6 +3,7 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using TensorParallel.Coordinator.Benchmarking;
 using TensorParallel.Coordinator.Hosting;
 using TensorParallel.Coordinator.Workers;
 using TensorParallel.Protocol.Generation;
@@ -71,7 +72,8 @@ internal sealed partial class GenerateCommand
         var timings = output.Finished!.Timings;
         if (json)
         {
-            Console.Out.WriteLine(JsonSerializer.Serialize(Report(model, request, output, load, start.Report())));
+            var memory = await RankMemoryReport.OfAsync(host.Groups.Current!, model.Plan, model.FreeBytes);
+            Console.Out.WriteLine(JsonSerializer.Serialize(Report(model, request, output, load, start.Report()) with { Memory = memory }));
         }
         else
         {
@@ -102,6 +104,7 @@ internal sealed partial class GenerateCommand
             output.Finished.Timings.TimeToFirstToken.TotalMilliseconds,
             output.Finished.Timings.DecodeTokensPerSecond),
             Start = start,
+            Memory = [],
             LogProbs = request.Sampling.LogProbs > 0 ? [.. output.Tokens.Select(LogProbs)] : null,
         };
 

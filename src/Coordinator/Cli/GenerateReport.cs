@@ -1,5 +1,6 @@
 using System.Text.Json.Nodes;
 using System.Text.Json.Serialization;
+using TensorParallel.Coordinator.Benchmarking;
 using TensorParallel.Protocol.Generation;
 
 namespace TensorParallel.Coordinator.Cli;
@@ -39,6 +40,10 @@ internal sealed record GenerateReport
     /// <summary>From the start of this process to the first token.</summary>
     [JsonPropertyName("start")]
     public required StartReport Start { get; init; }
+
+    /// <summary>Device memory of each rank, beside what was planned.</summary>
+    [JsonPropertyName("memory")]
+    public required IReadOnlyList<RankMemoryReport> Memory { get; init; }
 
     /// <summary>One entry a generated token; absent unless asked for.</summary>
     [JsonPropertyName("logprobs")]

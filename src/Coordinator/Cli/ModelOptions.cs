@@ -3,6 +3,7 @@ using TensorParallel.Coordinator.Engine;
 using TensorParallel.Coordinator.Hosting;
 using TensorParallel.Coordinator.Planning;
 using TensorParallel.Coordinator.Planning.DeviceMaps;
+using TensorParallel.Coordinator.Sharding;
 
 namespace TensorParallel.Coordinator.Cli;
 
@@ -82,6 +83,13 @@ internal sealed class ModelOptions
         DefaultValueFactory = _ => "auto",
     };
 
+    private readonly Option<string> _shards = new("--shards")
+    {
+        Description = "Pre-cut files of 'coordinator shard': auto (default: those in the model folder, where they fit), off, or the folder of sets to use.",
+        HelpName = "auto|off|DIR",
+        DefaultValueFactory = _ => ShardChoice.Auto,
+    };
+
     private readonly Option<int?> _threads = new("--threads")
     {
         Description = "Compute threads of all CPU workers together. Default: one a core.",
@@ -145,7 +153,7 @@ internal sealed class ModelOptions
         Option[] all =
         [
             _model, _weights, _tpPlan, _deviceMap, _maxMemory, _deviceSpeed, _gpus, _cpuWorkers, _fallback, _dtype,
-            _threads, _loadThreads, _maxContext, _maxSequences, _maxStepTokens, _microBatches, _stepTimeout, _logLevel,
+            _shards, _threads, _loadThreads, _maxContext, _maxSequences, _maxStepTokens, _microBatches, _stepTimeout, _logLevel,
         ];
         foreach (var option in all)
         {
@@ -183,6 +191,9 @@ internal sealed class ModelOptions
             CpuWorkers = Positive(result, _cpuWorkers),
             Fallback = result.GetValue(_fallback),
             DType = result.GetValue(_dtype) ?? "auto",
+            Shards = result.GetValue(_shards) is { Length: > 0 } shards
+                ? shards
+                : throw new UsageException("--shards is empty: give auto, off or a folder."),
             Threads = Positive(result, _threads, MostThreads),
             LoadThreads = Positive(result, _loadThreads, MostThreads),
             MaxContext = Positive(result, _maxContext),

@@ -126,7 +126,10 @@ internal static class DeviceSelection
     private static PlanDevice Device(GpuInventory gpu) => new(
         string.Create(CultureInfo.InvariantCulture, $"{DeviceKinds.Cuda}:{gpu.Index}"),
         gpu.MemoryFreeBytes ?? gpu.MemoryTotalBytes,
-        gpu.MemoryFreeBytes is null ? null : gpu.MemoryTotalBytes);
+        gpu.MemoryFreeBytes is null ? null : gpu.MemoryTotalBytes)
+    {
+        FreeBytes = gpu.MemoryFreeBytes,
+    };
 
     private static string Text(GpuInventory gpu) => $"GPU {gpu.Index} ({gpu.Name})";
 

@@ -1,4 +1,5 @@
 using TensorParallel.Coordinator.Planning.DeviceMaps;
+using TensorParallel.Coordinator.Sharding;
 
 namespace TensorParallel.Coordinator.Hosting;
 
@@ -37,6 +38,9 @@ internal sealed record ModelArguments
 
     /// <summary><c>auto</c>, <c>float32</c>, <c>bfloat16</c> or <c>float16</c>.</summary>
     public string DType { get; init; } = "auto";
+
+    /// <summary><c>auto</c>, <c>off</c>, or the folder of the shard sets to use.</summary>
+    public string Shards { get; init; } = ShardChoice.Auto;
 
     /// <summary>Compute threads of all CPU workers together.</summary>
     public int? Threads { get; init; }

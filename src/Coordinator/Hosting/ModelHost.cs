@@ -63,6 +63,7 @@ internal sealed class ModelHost : IAsyncDisposable
         {
             Plan = model.Plan,
             ModelFolder = model.RandomWeightsConfig ?? model.Folder,
+            ShardFolder = model.ShardFolder,
             RandomWeights = model.RandomWeightsConfig is not null,
             TimeOperations = arguments.TimeOperations,
             LoadThreadsPerWorker = arguments.LoadThreads is { } readers ? Math.Max(1, readers / model.Plan.WorldSize) : null,

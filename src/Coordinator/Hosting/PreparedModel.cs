@@ -1,6 +1,7 @@
 using TensorParallel.Coordinator.Engine;
 using TensorParallel.Coordinator.Planning;
 using TensorParallel.Coordinator.Planning.ModuleTrees;
+using TensorParallel.Coordinator.Sharding;
 using TensorParallel.Coordinator.Text;
 using TensorParallel.Protocol.Architectures;
 using TensorParallel.Protocol.Checkpoints;
@@ -25,6 +26,15 @@ internal sealed record PreparedModel(
     /// <summary>The configuration whose shapes random weights take; null: weights are read from <see cref="Folder"/>.</summary>
     public string? RandomWeightsConfig { get; init; }
 
+    /// <summary>What was free on each device that tells, by its name, when it was chosen.</summary>
+    public IReadOnlyDictionary<string, long> FreeBytes { get; init; } = new Dictionary<string, long>();
+
+    /// <summary>Files that hold the model's weights; none for a configuration alone and for random weights.</summary>
+    public IReadOnlyList<string> SourceFiles { get; init; } = [];
+
+    /// <summary>The shard set that is read instead of them; null: they are.</summary>
+    public string? ShardFolder { get; init; }
+
     /// <summary>Makes and checks requests for this model.</summary>
     public GenerateRequestFactory Requests { get; } =
         new(Tokenizer, Spec.VocabularySize, Plan.Limits.MaxContextTokens, Generation.EosTokenIds);
@@ -47,7 +57,7 @@ internal sealed record PreparedModel(
         var choosing = DeviceSelection.SelectAsync(arguments, scope, stop.Token);
         try
         {
-            return await PrepareAsync(arguments, scope, choosing);
+            return await PrepareAsync(arguments, scope, choosing, stop.Token);
         }
         catch
         {
@@ -59,7 +69,7 @@ internal sealed record PreparedModel(
     }
 
     private static async Task<PreparedModel> PrepareAsync(
-        ModelArguments arguments, PreparationScope scope, Task<DeviceChoice> choosing)
+        ModelArguments arguments, PreparationScope scope, Task<DeviceChoice> choosing, CancellationToken cancellationToken)
     {
         var path = Path.GetFullPath(arguments.Model ?? DemoModel.Folder());
         var config = arguments.RandomWeights ? ConfigOf(path) : null;
@@ -81,7 +91,7 @@ internal sealed record PreparedModel(
         var generation = opened.Checkpoint?.GenerationConfig ?? GenerationConfig.Load(folder, ModelConfig.Load(path));
         var tokenizer = scope == PreparationScope.Run && HasTokenizer(folder, config) ? Tokenizer.Load(folder) : null;
         var choice = await choosing;
-        return new PreparedModel(
+        var model = new PreparedModel(
             opened.Name,
             folder,
             opened.Spec,
@@ -93,8 +103,18 @@ internal sealed record PreparedModel(
             tokenizer)
         {
             Notices = choice.Notices,
+            FreeBytes = choice.Devices.Where(device => device.FreeBytes is not null)
+                .ToDictionary(device => device.Name, device => device.FreeBytes!.Value),
             RandomWeightsConfig = config,
+            SourceFiles = opened.Tensors is { } tensors ? [.. tensors.Values.Select(tensor => tensor.File).Distinct()] : [],
         };
+        return scope == PreparationScope.Run && config is null ? model.WithShards(arguments.Shards, cancellationToken) : model;
+    }
+
+    private PreparedModel WithShards(string option, CancellationToken cancellationToken)
+    {
+        var choice = ShardLookup.Find(option, new ShardSource(Folder, SourceFiles, Plan), cancellationToken);
+        return this with { ShardFolder = choice.Folder, Notices = [.. Notices, .. choice.Notices] };
     }
 
     private static string ConfigOf(string path) =>

@@ -6,8 +6,8 @@ namespace TensorParallel.Coordinator.Planning;
 /// <summary>
 /// Chooses the sizes that ranks allocate for, and counts the bytes. Defaults: 512 rows and 16 sequences a step,
 /// contexts up to 8192 tokens or the model's own limit, KV blocks of 16 positions, and as many of them as 16 full
-/// contexts need, but no more than fit: nine tenths of a rank's memory where that is known, 1 GiB a rank where it is
-/// not, and never less than one full context.
+/// contexts need, but no more than fit: what is free of a GPU's memory but for driver, libraries and a fiftieth, nine tenths of another
+/// device's where it is known, 1 GiB a rank where it is not, and never less than one full context.
 /// </summary>
 internal static class LimitsPlanner
 {
@@ -16,6 +16,9 @@ internal static class LimitsPlanner
     private const int DefaultContextTokens = 8192;
     private const int DefaultBlockTokens = 16;
     private const long UnknownMemoryKvBytes = 1L << 30;
+
+    // Of a GPU's free memory, kept free: what is told of it is rounded, and changes with what else runs.
+    private const int FreePart = 50;
 
     // Far above any use; keeps a mistyped number from becoming an allocation.
     private const int MostStepTokens = 1 << 20;
@@ -68,6 +71,8 @@ internal static class LimitsPlanner
                 limits,
                 DeviceKinds.ActivationDType(rank.Device, request.DType),
                 draft.WorldSize),
+            RuntimeBytes = DeviceRuntime.Bytes(
+                rank.Device, WorkspaceBuffers.HeadTokens(request.Spec, rank), limits, draft.WorldSize),
         }).ToList();
         var blockBytes = ranks
             .Select(rank => KvCacheBytes.OfBlock(request.Spec, rank, limits.KvBlockTokens, request.DType))
@@ -96,7 +101,7 @@ internal static class LimitsPlanner
         {
             if (blockBytes[i] == 0)
             {
-                if (request.Devices[i].UsableBytes < ranks[i].WeightBytes + ranks[i].WorkspaceBytes)
+                if (Usable(request.Devices[i], ranks[i]) < ranks[i].WeightBytes + ranks[i].WorkspaceBytes)
                 {
                     problems.Add(Shortage(i, 0));
                 }
@@ -118,10 +123,17 @@ internal static class LimitsPlanner
         return problems.Count == 0 ? (int)blocks : throw new PlanException(problems);
 
         string Shortage(int rank, int kvBlocks) => new MemoryShortage(
-            request, limits, ranks, rank, blockBytes[rank], kvBlocks, request.Devices[rank].UsableBytes!.Value).Text();
+            request, limits, ranks, rank, blockBytes[rank], kvBlocks, Usable(request.Devices[rank], ranks[rank])!.Value).Text();
     }
 
-    private static long Budget(PlanDevice device, RankPlan rank) => device.UsableBytes is { } memory
+    // Where it is known what a worker takes besides, that and a fiftieth are left alone; else the tenth of PlanDevice. A budget that the
+    // user gave is for tensors alone.
+    private static long? Usable(PlanDevice device, RankPlan rank) =>
+        device.IsExactBudget || rank.RuntimeBytes == 0 || device.MemoryBytes is not { } memory
+            ? device.UsableBytes
+            : Math.Max(0, memory - (memory / FreePart) - rank.RuntimeBytes);
+
+    private static long Budget(PlanDevice device, RankPlan rank) => Usable(device, rank) is { } memory
         ? Math.Max(0, memory - rank.WeightBytes - rank.WorkspaceBytes)
         : UnknownMemoryKvBytes;
 }

@@ -34,12 +34,16 @@ internal sealed record MemoryShortage(
             $"{ByteText.Of(FixedBytes + kvBytes - UsableBytes)} are missing; {string.Join(", or ", Advice())}.";
     }
 
-    private static string Memory(PlanDevice device) => device.IsExactBudget
+    private string Memory(PlanDevice device) => device.IsExactBudget
         ? "its budget is"
-        : device.TotalBytes is { } total && device.MemoryBytes is { } free
-        ? $"nine tenths of its free memory ({ByteText.Of(free)} of {ByteText.Of(total)}; other processes hold " +
-            $"{ByteText.Of(Math.Max(0, total - free))}) are"
+        : Plan.RuntimeBytes > 0
+        ? $"its {ByteText.Of(device.MemoryBytes ?? 0)} of memory{Others(device)} less {ByteText.Of(Plan.RuntimeBytes)} for driver and " +
+            "libraries and a fiftieth are"
         : "nine tenths of its memory are";
+
+    private static string Others(PlanDevice device) => device.TotalBytes is { } total && device.MemoryBytes is { } free
+        ? $" that are free of {ByteText.Of(total)} (other processes hold {ByteText.Of(Math.Max(0, total - free))})"
+        : "";
 
     private IEnumerable<string> Advice()
     {

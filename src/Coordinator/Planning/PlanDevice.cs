@@ -10,7 +10,7 @@ namespace TensorParallel.Coordinator.Planning;
 /// <param name="TotalBytes">All its memory, for messages; null: not known apart from what is free.</param>
 internal sealed record PlanDevice(string Name, long? MemoryBytes = null, long? TotalBytes = null)
 {
-    // What a process and its libraries take beside the tensors; the rule of accelerate.
+    // Where it is not known what a process and its libraries take beside the tensors; the rule of accelerate.
     private const double UsablePart = 0.9;
 
     /// <summary>
@@ -18,6 +18,9 @@ internal sealed record PlanDevice(string Name, long? MemoryBytes = null, long? T
     /// what the device has, of which a tenth is left alone.
     /// </summary>
     public bool IsExactBudget { get; init; }
+
+    /// <summary>What was free on it when it was looked for, whatever the budget; null: it does not tell.</summary>
+    public long? FreeBytes { get; init; }
 
     /// <summary>
     /// How fast it reads its memory, in any unit that is the same for all devices; 1 where it is not known.

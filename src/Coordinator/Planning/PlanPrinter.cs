@@ -115,7 +115,11 @@ internal sealed class PlanPrinter(IAnsiConsole console)
 
     private static Table Totals(ExecutionPlan plan)
     {
-        var table = NewTable("Rank", "Device", "Weights", "KV cache", "Activations", "Total");
+        // Processors have no memory of their own that driver and libraries would take a part of.
+        var hasRuntime = plan.Ranks.Any(rank => rank.RuntimeBytes > 0);
+        var table = hasRuntime
+            ? NewTable("Rank", "Device", "Weights", "KV cache", "Activations", "Runtime", "Total")
+            : NewTable("Rank", "Device", "Weights", "KV cache", "Activations", "Total");
         foreach (var column in table.Columns.Skip(2))
         {
             column.RightAligned();
@@ -123,25 +127,29 @@ internal sealed class PlanPrinter(IAnsiConsole console)
 
         foreach (var rank in plan.Ranks)
         {
-            Add(table, [Number(rank.Rank), rank.Device, .. Bytes(rank.WeightBytes, rank.KvBytes, rank.WorkspaceBytes)]);
+            Add(table, [Number(rank.Rank), rank.Device, .. Bytes([rank], hasRuntime)]);
         }
 
         if (plan.WorldSize > 1)
         {
-            Add(table, [
-                "all",
-                "",
-                .. Bytes(
-                    plan.Ranks.Sum(rank => rank.WeightBytes),
-                    plan.Ranks.Sum(rank => rank.KvBytes),
-                    plan.Ranks.Sum(rank => rank.WorkspaceBytes))]);
+            Add(table, ["all", "", .. Bytes(plan.Ranks, hasRuntime)]);
         }
 
         return table;
     }
 
-    private static IEnumerable<string> Bytes(long weights, long kv, long workspace) =>
-        [ByteText.Of(weights), ByteText.Of(kv), ByteText.Of(workspace), ByteText.Of(weights + kv + workspace)];
+    private static IEnumerable<string> Bytes(IReadOnlyList<RankPlan> ranks, bool hasRuntime)
+    {
+        yield return ByteText.Of(ranks.Sum(rank => rank.WeightBytes));
+        yield return ByteText.Of(ranks.Sum(rank => rank.KvBytes));
+        yield return ByteText.Of(ranks.Sum(rank => rank.WorkspaceBytes));
+        if (hasRuntime)
+        {
+            yield return ByteText.Of(ranks.Sum(rank => rank.RuntimeBytes));
+        }
+
+        yield return ByteText.Of(ranks.Sum(rank => rank.TotalBytes));
+    }
 
     private static Table NewTable(params string[] columns)
     {

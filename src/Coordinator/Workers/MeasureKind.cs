@@ -14,4 +14,7 @@ internal enum MeasureKind
 
     /// <summary>Kernels "loaded" and "compiled" so far, and the time both took.</summary>
     Kernels,
+
+    /// <summary>Device memory: bytes allocated by purpose, and "free" where the device tells.</summary>
+    Memory,
 }

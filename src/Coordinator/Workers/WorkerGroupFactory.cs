@@ -90,6 +90,11 @@ internal sealed partial class WorkerGroupFactory(
                 TimeOperations = options.TimeOperations,
             },
         };
+        if (options.ShardFolder is { } shards)
+        {
+            load.Load.ShardFolder = shards;
+        }
+
         Array.ForEach(ranks, rank => rank.Load(load));
 
         var stall = options.LoadStallTimeout;

@@ -13,6 +13,9 @@ internal sealed record WorkerGroupOptions
     /// <summary>The checkpoint's folder, as the workers see it; for random weights a <c>config.json</c>.</summary>
     public required string ModelFolder { get; init; }
 
+    /// <summary>A shard set of the plan, read instead of the checkpoint's own files; null: those.</summary>
+    public string? ShardFolder { get; init; }
+
     /// <summary>Workers make the weights instead of reading them.</summary>
     public bool RandomWeights { get; init; }
 

@@ -2,11 +2,14 @@ namespace TensorParallel.Protocol.Checkpoints;
 
 /// <summary>
 /// Turns <c>--dtype auto|float32|bfloat16|float16</c> into the type to compute in. "auto" follows transformers: what
-/// config.json says, else what the index's metadata says, else the first floating-point tensor of the first shard.
+/// config.json says, else what the index's metadata says, else the first floating-point tensor of the first file, in the order of names.
 /// </summary>
 public static class DTypeResolution
 {
     public const string Auto = "auto";
+
+    // float8, float6 and float4.
+    private const int BitsOfStoredTypes = 8;
 
     private static readonly DType[] s_computable = [DType.F32, DType.BF16, DType.F16];
 
@@ -45,14 +48,24 @@ public static class DTypeResolution
             return Computable(indexed, $"{Path.Combine(checkpoint.Folder, Checkpoint.IndexFileName)}: \"dtype\" is");
         }
 
-        var first = checkpoint?.Tensors.Values
-            .Where(t => t.DType.IsFloatingPoint())
-            .OrderBy(t => t.File, StringComparer.Ordinal)
-            .ThenBy(t => t.Offset)
-            .FirstOrDefault();
-        return first is null
+        return checkpoint is null || FirstOf(checkpoint) is not { } first
             ? DType.F32
             : Computable(first.DType.HuggingFaceName(), $"{first.File}: tensor {Quote.Of(first.Name)} is of dtype");
+    }
+
+    // Of the first file alone, and by name, as safetensors lists a file's tensors: a scale in float32 may stand before a norm in
+    // bfloat16. Types that are only stored, never computed in, are passed over while there is another. What the file holds beyond the
+    // index counts too.
+    private static TensorInfo? FirstOf(Checkpoint checkpoint)
+    {
+        if (checkpoint.Tensors.Values.Select(tensor => tensor.File).Min(StringComparer.Ordinal) is not { } file)
+        {
+            return null;
+        }
+
+        var tensors = SafetensorsHeader.Read(file).Tensors.Values.OrderBy(tensor => tensor.Name, StringComparer.Ordinal).ToList();
+        return tensors.Find(tensor => tensor.DType.IsFloatingPoint() && tensor.DType.SizeInBits() > BitsOfStoredTypes)
+            ?? tensors.Find(tensor => tensor.DType.IsFloatingPoint());
     }
 
     private static DType Computable(string name, string where) =>

@@ -20,9 +20,11 @@ public sealed class SafetensorsHeader
     private const int LengthBytes = sizeof(ulong);
     private const string MetadataKey = "__metadata__";
 
-    private SafetensorsHeader(string path, List<TensorInfo> tensors, IReadOnlyDictionary<string, string> metadata)
+    private SafetensorsHeader(
+        string path, long dataStart, List<TensorInfo> tensors, IReadOnlyDictionary<string, string> metadata)
     {
         Path = path;
+        DataStart = dataStart;
         InFileOrder = tensors;
         Tensors = tensors.ToFrozenDictionary(t => t.Name);
         Metadata = metadata;
@@ -30,6 +32,9 @@ public sealed class SafetensorsHeader
 
     /// <summary>Full path of the file.</summary>
     public string Path { get; }
+
+    /// <summary>First byte of the data part: the length of prefix and JSON.</summary>
+    public long DataStart { get; }
 
     /// <summary>By name.</summary>
     public IReadOnlyDictionary<string, TensorInfo> Tensors { get; }
@@ -112,7 +117,7 @@ public sealed class SafetensorsHeader
 
         tensors.Sort((a, b) => (a.Offset, a.Bytes).CompareTo((b.Offset, b.Bytes)));
         CheckCoverage(tensors, dataStart, fileBytes, path);
-        return new SafetensorsHeader(path, tensors, metadata);
+        return new SafetensorsHeader(path, dataStart, tensors, metadata);
     }
 
     private static FrozenDictionary<string, string> ReadMetadata(JsonElement value, string path)

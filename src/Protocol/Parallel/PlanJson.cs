@@ -157,6 +157,7 @@ public static class PlanJson
         json.WriteNumber("weight_bytes", rank.WeightBytes);
         json.WriteNumber("kv_bytes", rank.KvBytes);
         json.WriteNumber("workspace_bytes", rank.WorkspaceBytes);
+        json.WriteNumber("runtime_bytes", rank.RuntimeBytes);
         json.WritePropertyName("layers");
         WriteRange(json, rank.Layers);
         json.WriteBoolean("has_embedding", rank.HasEmbedding);

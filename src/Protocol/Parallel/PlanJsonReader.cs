@@ -114,6 +114,7 @@ internal static class PlanJsonReader
             [.. rank.Objects("tensors").Select(Tensor)])
         {
             Offload = rank.ObjectOrNull("offload") is { } offload ? Offload(offload) : null,
+            RuntimeBytes = rank.Bytes("runtime_bytes"),
         };
         rank.End();
         var duplicate = result.Tensors.GroupBy(tensor => tensor.Name).FirstOrDefault(group => group.Count() > 1);

@@ -34,4 +34,13 @@ public sealed record RankPlan(
 {
     /// <summary>What is not on the device, and how it comes there; null: everything is on it.</summary>
     public OffloadPlan? Offload { get; init; }
+
+    /// <summary>
+    /// What its worker takes of the device besides: scratch of operations and collectives, driver and libraries; see
+    /// <see cref="DeviceRuntime"/>. 0 on processors.
+    /// </summary>
+    public long RuntimeBytes { get; init; }
+
+    /// <summary>Everything its worker takes of the device.</summary>
+    public long TotalBytes => WeightBytes + KvBytes + WorkspaceBytes + (Offload?.StagingBytes ?? 0) + RuntimeBytes;
 }

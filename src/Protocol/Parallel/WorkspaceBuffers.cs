@@ -124,6 +124,10 @@ public static class WorkspaceBuffers
         return buffers.Sum(buffer => buffer.Bytes);
     }
 
+    /// <summary>Vocabulary rows of a rank's output head; 0 without one.</summary>
+    public static int HeadTokens(ModelSpec spec, RankPlan rank) =>
+        rank.HasOutputHead ? Head(spec, rank.Tensors.ToDictionary(slice => slice.Name)).Tokens : 0;
+
     private static (int Tokens, bool IsCut) Head(ModelSpec spec, Dictionary<string, TensorSlice> slices)
     {
         var head = slices[spec.TieWordEmbeddings ? spec.Embedding.WeightName : spec.OutputHead.WeightName];

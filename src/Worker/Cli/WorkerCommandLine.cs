@@ -12,6 +12,8 @@ internal static class WorkerCommandLine
         Usage:
           worker probe                               print the devices this machine has, as JSON
           worker run --connect unix:PATH --rank R    join the coordinator that listens on PATH
+          worker shard --model DIR --output DIR --threads N
+                                                     cut a checkpoint by the plan on standard input; see 'coordinator shard'
           worker --help
 
         'run' takes the coordinator's secret from the environment variable TENSOR_PARALLEL_SECRET.
@@ -29,6 +31,9 @@ internal static class WorkerCommandLine
                 return 0;
             case ["run", .. var rest]:
                 return await RunRankAsync(rest, loader);
+            case ["shard", "--model", var model, "--output", var output, "--threads", var threads]
+                when int.TryParse(threads, out var count) && count > 0:
+                return await ShardCommand.RunAsync(model, output, count);
             case ["--help" or "-h" or "help"] or [_, "--help" or "-h"]:
                 await Console.Out.WriteLineAsync(Usage);
                 return 0;

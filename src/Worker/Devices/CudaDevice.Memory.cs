@@ -22,6 +22,8 @@ internal sealed unsafe partial class CudaDevice
         }
     }
 
+    long? IDevice.FreeMemoryBytes => FreeBytes;
+
     public DeviceBuffer Allocate(long bytes, MemoryPurpose purpose)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(bytes);

@@ -4,10 +4,10 @@ namespace TensorParallel.Worker.Devices;
 
 /// <summary>
 /// One compute device and its memory. Operations on it run in order; only <see cref="Synchronize"/> and <see cref="CopyToHost"/>
-/// wait for them. Used by one thread, except <see cref="CopyToDevice"/> and <see cref="OpenUploadLane"/>, which loader
+/// wait for them. Used by one thread, except <see cref="CopyToDevice"/> and <see cref="IUploadTarget.OpenUploadLane"/>, which loader
 /// threads may call at once for disjoint targets. Disposing it disposes every buffer it still owns.
 /// </summary>
-internal interface IDevice : IDisposable
+internal interface IDevice : IUploadTarget, IDisposable
 {
     /// <summary>Name as plans write it, for example <c>cpu:0</c>.</summary>
     string Name { get; }
@@ -18,14 +18,11 @@ internal interface IDevice : IDisposable
     /// <summary>Copies host bytes into a buffer at <paramref name="offset"/>; returns when <paramref name="source"/> may be reused.</summary>
     void CopyToDevice(ReadOnlySpan<byte> source, DeviceBuffer target, long offset);
 
-    /// <summary>
-    /// A lane for one loader thread, with slots of <paramref name="slotBytes"/>; called by any thread, several at once. What was
-    /// issued on the device before is done before its first copy.
-    /// </summary>
-    IUploadLane OpenUploadLane(int slotBytes) => new HostUploadLane(this, slotBytes);
+    /// <inheritdoc/>
+    IUploadLane IUploadTarget.OpenUploadLane(int slotBytes) => new HostUploadLane(this, slotBytes);
 
-    /// <summary>Whether a buffer's address is one of this process's own memory, so that files can be read straight into it.</summary>
-    bool IsHostMemory => false;
+    /// <inheritdoc/>
+    bool IUploadTarget.IsHostMemory => false;
 
     /// <summary>Waits for the work before it, then copies device bytes to the host.</summary>
     void CopyToHost(DeviceBuffer source, long offset, Span<byte> target);
@@ -54,6 +51,9 @@ internal interface IDevice : IDisposable
 
     /// <summary>Current and peak bytes, one entry a purpose.</summary>
     IReadOnlyList<MemoryUse> MemoryUse();
+
+    /// <summary>Bytes of its own memory that no process uses; null: it has none of its own, or does not tell.</summary>
+    long? FreeMemoryBytes => null;
 
     /// <summary>Allocates a dense [rows, columns] tensor of its own buffer; the caller disposes <c>Buffer</c>.</summary>
     Tensor AllocateTensor(DType dtype, int rows, int columns, MemoryPurpose purpose) =>

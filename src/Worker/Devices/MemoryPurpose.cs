@@ -14,4 +14,7 @@ internal enum MemoryPurpose
 
     /// <summary>Buffers that weights pass through while loading.</summary>
     Staging,
+
+    /// <summary>What operations, samplers and collectives keep for themselves; see the plan's <c>DeviceScratch</c>.</summary>
+    Scratch,
 }

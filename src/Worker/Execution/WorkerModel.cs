@@ -5,6 +5,7 @@ using TensorParallel.Protocol.Parallel;
 using TensorParallel.Worker.Devices;
 using TensorParallel.Worker.KvCache;
 using TensorParallel.Worker.Loading;
+using TensorParallel.Worker.Loading.Shards;
 using TensorParallel.Worker.Modules;
 using TensorParallel.Worker.Ops;
 using TensorParallel.Worker.Quantization;
@@ -50,6 +51,7 @@ internal sealed class WorkerModel : IDisposable
     /// <param name="progress">See <see cref="WeightLoader.Load"/>.</param>
     /// <param name="randomWeights">Makes the weights instead of reading them; null: they are read.</param>
     /// <param name="loadThreads">Threads that read weights.</param>
+    /// <param name="shards">Folder of a shard set that is read instead of the checkpoint's own files; null: those.</param>
     /// <exception cref="CheckpointException">
     /// The folder cannot be read, or does not hold what the plan needs.
     /// </exception>
@@ -60,10 +62,13 @@ internal sealed class WorkerModel : IDisposable
         RankContext context,
         Action<LoadProgress>? progress = null,
         IMeasuringOps? randomWeights = null,
-        int loadThreads = WeightLoader.DefaultThreads)
+        int loadThreads = WeightLoader.DefaultThreads,
+        string? shards = null)
     {
         CheckPlan(plan, context);
-        var (spec, load) = randomWeights is null ? FromCheckpoint(folder, context, loadThreads) : FromConfig(folder, context, randomWeights);
+        var (spec, load) = randomWeights is not null ? FromConfig(folder, context, randomWeights)
+            : shards is not null ? FromShards(folder, shards, plan, context, loadThreads)
+            : FromCheckpoint(folder, context, loadThreads);
         var slices = new PlanSlices(spec, plan, context.Rank);
         var owned = new List<IDisposable>();
         try
@@ -114,6 +119,20 @@ internal sealed class WorkerModel : IDisposable
         var spec = ArchitectureCatalog.Describe(checkpoint.Config);
         var tensors = ModelSpecTensors.Locate(spec, checkpoint);
         return (spec, new WeightLoader(tensors, context.Device, context.Rank) { Threads = threads }.Load);
+    }
+
+    private static (ModelSpec Spec, LoadWeights Load) FromShards(
+        string folder, string shards, ExecutionPlan plan, RankContext context, int threads)
+    {
+        var weights = ShardWeights.Open(shards, plan, context.Rank);
+        var loader = new WeightLoader(weights.Tensors, context.Device, context.Rank)
+        {
+            Threads = threads,
+            ChunkBytes = weights.PieceBytes,
+            Check = weights,
+        };
+        var spec = ArchitectureCatalog.Describe(ModelConfig.Load(Path.Combine(folder, Checkpoint.ConfigFileName)));
+        return (spec, (targets, progress) => loader.Load([.. targets.Select(ShardWeights.Whole)], progress));
     }
 
     private static (ModelSpec Spec, LoadWeights Load) FromConfig(string path, RankContext context, IMeasuringOps ops)

@@ -7,7 +7,10 @@ namespace TensorParallel.Worker.Loading;
 /// One loader thread's work: file bytes into the slots of its lane, gathered and converted on the way, or straight into their place
 /// where the device's memory is this process's own. One thread.
 /// </summary>
-internal sealed unsafe class ChunkTransfer(IDevice device, IUploadLane lane)
+/// <param name="device">Where the chunks go.</param>
+/// <param name="lane">The thread's way there.</param>
+/// <param name="check">Sees what was read before it is copied or told as done; null: nothing is checked.</param>
+internal sealed unsafe class ChunkTransfer(IUploadTarget device, IUploadLane lane, IChunkCheck? check = null)
 {
     private byte[] _unconverted = [];
 
@@ -20,7 +23,7 @@ internal sealed unsafe class ChunkTransfer(IDevice device, IUploadLane lane)
         {
             var chunk = chunks[i];
             var file = files[chunk.Source.File];
-            if (device.IsHostMemory && !chunk.Converts && (chunk.IsDense || !chunk.WithGaps))
+            if (device.IsHostMemory && !chunk.Converts && (check is null ? chunk.IsDense || !chunk.WithGaps : IsOneRun(chunk)))
             {
                 ReadInPlace(file, chunk);
                 continue;
@@ -43,11 +46,13 @@ internal sealed unsafe class ChunkTransfer(IDevice device, IUploadLane lane)
         if (!chunk.Converts)
         {
             Read(file, chunk, part);
+            check?.Check(chunk, part);
             return chunk.WithGaps ? chunk.PitchBytes : chunk.RowBytes;
         }
 
         var source = Grow(chunk.ReadBytes);
         Read(file, chunk, source);
+        check?.Check(chunk, source);
         var (from, to) = (chunk.Source.DType, chunk.Destination.DType);
         var rowBytes = chunk.Destination.Columns * to.SizeInBytes();
         if (chunk.IsDense || !chunk.WithGaps)
@@ -80,12 +85,18 @@ internal sealed unsafe class ChunkTransfer(IDevice device, IUploadLane lane)
         }
     }
 
-    private static void ReadInPlace(SafetensorsFile file, in ReadChunk chunk)
+    // One run of bytes in the file and in memory.
+    private static bool IsOneRun(in ReadChunk chunk) =>
+        chunk.IsDense && (chunk.Destination.Rows == 1 || chunk.Destination.RowStride == chunk.Destination.Columns);
+
+    private void ReadInPlace(SafetensorsFile file, in ReadChunk chunk)
     {
         var place = chunk.Destination;
-        if (chunk.IsDense && (place.Rows == 1 || place.RowStride == place.Columns))
+        if (IsOneRun(chunk))
         {
-            file.Read(chunk.FileOffset, new Span<byte>((void*)place.Address, (int)chunk.OwnedBytes), chunk.Source.Name);
+            var target = new Span<byte>((void*)place.Address, (int)chunk.OwnedBytes);
+            file.Read(chunk.FileOffset, target, chunk.Source.Name);
+            check?.Check(chunk, target);
             return;
         }
 

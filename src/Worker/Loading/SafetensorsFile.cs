@@ -1,15 +1,18 @@
 using Microsoft.Win32.SafeHandles;
 using TensorParallel.Protocol.Checkpoints;
+using TensorParallel.Worker.Native;
 
 namespace TensorParallel.Worker.Loading;
 
 /// <summary>
-/// Byte ranges of one weight file. Thread-safe: reads carry their own position. Counts what it has read.
+/// Byte ranges of one weight file, which stays the one that was opened: whoever reads over a longer time asks
+/// <see cref="ThrowIfChanged"/> after each round. Thread-safe: reads carry their own position. Counts what it has read.
 /// </summary>
 internal sealed class SafetensorsFile : IDisposable
 {
     private readonly SafeFileHandle _handle;
     private readonly string _path;
+    private readonly FileIdentity _opened;
     private long _bytesRead;
 
     /// <summary>Opens the file; throws <see cref="CheckpointException"/> when it cannot be opened.</summary>
@@ -24,6 +27,8 @@ internal sealed class SafetensorsFile : IDisposable
         {
             throw new CheckpointException($"{path}: cannot be opened for reading: {e.Message}", e);
         }
+
+        _opened = Identity();
     }
 
     /// <summary>Bytes read so far, by all threads.</summary>
@@ -54,7 +59,47 @@ internal sealed class SafetensorsFile : IDisposable
         Interlocked.Add(ref _bytesRead, target.Length);
     }
 
+    /// <summary>
+    /// Throws <see cref="CheckpointException"/> when the file is not in the state in which it was opened: written to, cut, or another one
+    /// in its place. Bytes read before a check that passes are those of the file as it was opened. Two calls of the system, about a
+    /// microsecond; any thread.
+    /// </summary>
+    public void ThrowIfChanged()
+    {
+        var now = Identity();
+        var how = now.Bytes != _opened.Bytes ? $"it had {_opened.Bytes} bytes and has {now.Bytes}"
+            : now != _opened ? "it was written to"
+            : AtPath() switch
+            {
+                null => "it was removed",
+                { } there when !there.IsSameFile(_opened) => "another file was put in its place",
+                _ => null,
+            };
+        if (how is not null)
+        {
+            throw new CheckpointException(
+                $"{_path}: the file has changed since it was opened ({how}), so that what was read before and after need not belong " +
+                "together: leave the files of a running model alone, and start it again with the files that it is to use.");
+        }
+    }
+
     public void Dispose() => _handle.Dispose();
+
+    private FileIdentity Identity() => Ask(() => FileIdentity.Of(_handle));
+
+    private FileIdentity? AtPath() => Ask(() => FileIdentity.Of(_path));
+
+    private T Ask<T>(Func<T> state)
+    {
+        try
+        {
+            return state();
+        }
+        catch (IOException e)
+        {
+            throw new CheckpointException($"{_path}: whether the file has changed cannot be told: {e.Message}", e);
+        }
+    }
 
     private int ReadSome(long offset, Span<byte> target, string tensor)
     {

@@ -12,9 +12,9 @@ namespace TensorParallel.Worker.Loading;
 /// each, no whole tensor in host memory.
 /// </summary>
 /// <param name="tensors">Where the tensors lie, by the name that slices use.</param>
-/// <param name="device">Owner of the destinations.</param>
+/// <param name="device">Where the destinations lie.</param>
 /// <param name="rank">For messages.</param>
-internal sealed class WeightLoader(IReadOnlyDictionary<string, TensorInfo> tensors, IDevice device, int rank)
+internal sealed class WeightLoader(IReadOnlyDictionary<string, TensorInfo> tensors, IUploadTarget device, int rank)
 {
     /// <summary>
     /// Most bytes of one read and of one slot: large enough for full speed of disk and bus, small enough to keep several threads busy
@@ -32,6 +32,9 @@ internal sealed class WeightLoader(IReadOnlyDictionary<string, TensorInfo> tenso
 
     /// <summary>Threads that read, at least 1; no more than there is work for are started.</summary>
     public int Threads { get; init; } = DefaultThreads;
+
+    /// <summary>Checks what is read; null: only that no file changed meanwhile is checked.</summary>
+    public IChunkCheck? Check { get; init; }
 
     /// <summary>
     /// Loads all targets; returns when they are on the device. Throws <see cref="CheckpointException"/> naming rank,
@@ -55,6 +58,11 @@ internal sealed class WeightLoader(IReadOnlyDictionary<string, TensorInfo> tenso
 
             var owned = chunks.Sum(c => c.OwnedBytes);
             Transfer(chunks, files, owned, progress);
+            foreach (var file in files.Values)
+            {
+                file.ThrowIfChanged();
+            }
+
             return new LoadReport(
                 owned, files.Values.Sum(f => f.BytesRead), files.Count, began, Stopwatch.GetElapsedTime(began));
         }
@@ -97,7 +105,7 @@ internal sealed class WeightLoader(IReadOnlyDictionary<string, TensorInfo> tenso
             try
             {
                 using var lane = device.OpenUploadLane(ChunkBytes);
-                var transfer = new ChunkTransfer(device, lane);
+                var transfer = new ChunkTransfer(device, lane, Check);
                 var underWay = new Queue<long>();
                 for (var i = Interlocked.Increment(ref next);
                     i < batches.Count && failures.IsEmpty;

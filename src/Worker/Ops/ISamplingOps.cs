@@ -87,4 +87,12 @@ internal interface ISamplingOps
     /// [1, MaxSequences].
     /// </summary>
     void Commit(Tensor tokens, int firstToken, SamplingRows rows, Tensor lastTokens);
+
+    /// <summary>
+    /// Sets aside what drawing needs for itself, before the first draw: of at most <paramref name="rows"/> rows of
+    /// <paramref name="tokens"/> logits. Without it such memory grows as it is needed.
+    /// </summary>
+    void Reserve(int rows, int tokens)
+    {
+    }
 }

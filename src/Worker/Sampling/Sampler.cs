@@ -63,6 +63,7 @@ internal sealed class Sampler : IDisposable
             _slots[slot] = new SlotHistory();
         }
 
+        ops.Reserve(limits.MaxSequences, _own.Length);
         _buffers = new SamplerBuffers(device, parts, rank, limits);
     }
 

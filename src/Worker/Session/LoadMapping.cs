@@ -28,6 +28,7 @@ internal static class LoadMapping
             TimeSpan.FromMilliseconds(message.CollectiveTimeoutMs), message.Threads)
         {
             LoadThreads = Math.Max(1, message.LoadThreads),
+            Shards = message.HasShardFolder ? message.ShardFolder : null,
             RandomWeights = message.RandomWeights,
             TimeOperations = message.TimeOperations,
         };

@@ -15,6 +15,9 @@ internal sealed record RankLoad(
     /// <summary>Threads that read weights, at least 1.</summary>
     public int LoadThreads { get; init; } = Loading.WeightLoader.DefaultThreads;
 
+    /// <summary>Folder of the shard set that is read; null: the checkpoint's own files.</summary>
+    public string? Shards { get; init; }
+
     /// <summary>Tells the user of something that makes this rank slower than it could be; a sentence.</summary>
     public Action<string> Warn { get; init; } = _ => { };
 

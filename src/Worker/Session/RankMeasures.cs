@@ -24,8 +24,22 @@ internal sealed record RankMeasures(
         Protocol.Wire.Workers.Measure.Types.Kind.Operations => Times?.Take()
             ?? throw new NotSupportedException("This group was not started to time operations."),
         Protocol.Wire.Workers.Measure.Types.Kind.Kernels => [.. Kernels()],
+        Protocol.Wire.Workers.Measure.Types.Kind.Memory => [.. Memory()],
         _ => throw new NotSupportedException($"Nothing measures {request.Kind}."),
     };
+
+    private IEnumerable<Measuring.Figure> Memory()
+    {
+        foreach (var use in Device.MemoryUse())
+        {
+            yield return new Measuring.Figure($"{use.Purpose}", 0, use.Current);
+        }
+
+        if (Device.FreeMemoryBytes is { } free)
+        {
+            yield return new Measuring.Figure("free", 0, free);
+        }
+    }
 
     private IEnumerable<Measuring.Figure> Kernels()
     {

@@ -38,7 +38,8 @@ internal sealed class RankModelLoader : IRankModelLoader
                 context,
                 told => progress(told.BytesDone, told.BytesTotal),
                 load.RandomWeights ? backend.Measuring : null,
-                load.LoadThreads)));
+                load.LoadThreads,
+                load.Shards)));
             load.Timeline.Add("weights", model.LoadReport.Began, model.LoadReport.Duration);
             kernels.GetAwaiter().GetResult();
             times?.Name(model.Weights);

@@ -19,7 +19,7 @@ public sealed class DeviceSelectionTests
     public void Requested_gpus_come_in_the_order_asked_with_their_free_memory()
     {
         Assert.Equal(
-            [new PlanDevice("cuda:1", 80 * GiB), new PlanDevice("cuda:0", 70 * GiB, 80 * GiB)],
+            [new PlanDevice("cuda:1", 80 * GiB), new PlanDevice("cuda:0", 70 * GiB, 80 * GiB) { FreeBytes = 70 * GiB }],
             DeviceSelection.Requested([1, 0], s_two));
     }
 

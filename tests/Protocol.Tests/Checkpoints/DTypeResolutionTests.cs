@@ -34,7 +34,12 @@ public sealed class DTypeResolutionTests : IDisposable
     {
         Assert.Equal(DType.BF16, Auto("""{"dtype": "bfloat16"}""", ", \"dtype\": \"float32\""));
         Assert.Equal(DType.F32, Auto("{}", ", \"dtype\": \"float32\""));
+
+        // By name "h" comes before "z", which lies before it in the file; the second file's "b" comes before both.
         Assert.Equal(DType.F16, Auto("{}", ""));
+        Assert.Equal(DType.F16, Auto("""{"dtype": null, "torch_dtype": null}""", ""));
+        Assert.Equal(DType.BF16, Auto("""{"dtype": "bfloat16", "torch_dtype": "float16"}""", ""));
+        Assert.Equal(DType.F16, Auto("""{"torch_dtype": "float16"}""", ", \"dtype\": \"float32\""));
 
         DType Auto(string config, string indexDType)
         {
@@ -51,12 +56,39 @@ public sealed class DTypeResolutionTests : IDisposable
                 _folder.File("1"),
                 [
                     new("i", DType.I64, [1], new byte[8]),
-                    new("z", DType.F16, [1], new byte[2]),
-                    new("h", DType.F32, [1], new byte[4]),
+                    new("z", DType.F32, [1], new byte[4]),
+                    new("h", DType.F16, [1], new byte[2]),
                 ]);
             SafetensorsWriter.Write(_folder.File("2"), [new("b", DType.BF16, [1], new byte[2])]);
             return DTypeResolution.Resolve("auto", Checkpoint.Open(_folder.Path));
         }
+    }
+
+    [Fact]
+    public void Auto_PassesOverTypesThatAreOnlyStored()
+    {
+        File.WriteAllText(_folder.File("config.json"), "{}");
+        SafetensorsWriter.Write(
+            _folder.File("model.safetensors"),
+            [
+                new("a", DType.F8E4M3, [1], new byte[1]),
+                new("b", DType.I32, [1], new byte[4]),
+                new("c", DType.BF16, [1], new byte[2]),
+                new("d", DType.F32, [1], new byte[4]),
+            ]);
+
+        Assert.Equal(DType.BF16, DTypeResolution.Resolve("auto", Checkpoint.Open(_folder.Path)));
+    }
+
+    [Fact]
+    public void Auto_LooksAtTheFirstFileAlone_EvenAtWhatTheIndexDoesNotName()
+    {
+        File.WriteAllText(_folder.File("config.json"), "{}");
+        File.WriteAllText(_folder.File(Checkpoint.IndexFileName), """{"weight_map": {"w": "b", "x": "a"}}""");
+        SafetensorsWriter.Write(_folder.File("a"), [new("x", DType.I32, [1], new byte[4]), new("extra", DType.F16, [1], new byte[2])]);
+        SafetensorsWriter.Write(_folder.File("b"), [new("w", DType.BF16, [1], new byte[2])]);
+
+        Assert.Equal(DType.F16, DTypeResolution.Resolve("auto", Checkpoint.Open(_folder.Path)));
     }
 
     [Fact]

@@ -31,7 +31,7 @@ internal sealed class EstimatePrinter(IAnsiConsole console)
         console.WriteLine();
         console.WriteLine($"The fullest device, with {Sequences(estimate)}:");
         Write(
-            ["Devices", "Mode", "Weights", "KV cache", "Workspace", "Total"],
+            ["Devices", "Mode", "Weights", "KV cache", "Workspace", "Runtime", "Total"],
             estimate.Spreads.Select(spread => (string[])[Number(spread.DeviceCount), Mode(spread), .. Fullest(spread)]));
         foreach (var spread in estimate.Given)
         {
@@ -52,7 +52,7 @@ internal sealed class EstimatePrinter(IAnsiConsole console)
         console.WriteLine($"Given memory, {Mode(spread)}: {(spread.Fits ? "fits" : "does not fit")} with " +
             $"{Sequences(estimate)}.");
         Write(
-            ["Device", "Weights", "KV cache", "Workspace", "Total", "Budget"],
+            ["Device", "Weights", "KV cache", "Workspace", "Runtime", "Total", "Budget"],
             spread.Devices.Select(device => (string[])
                 [device.Device, .. Parts(device), device.BudgetBytes is { } budget ? ByteText.Of(budget) : ""]));
         foreach (var (place, bytes) in spread.Spilled)
@@ -79,6 +79,7 @@ internal sealed class EstimatePrinter(IAnsiConsole console)
         ByteText.Of(device.WeightBytes),
         ByteText.Of(device.KvBytes),
         ByteText.Of(device.WorkspaceBytes),
+        ByteText.Of(device.RuntimeBytes),
         ByteText.Of(device.TotalBytes),
     ];
 

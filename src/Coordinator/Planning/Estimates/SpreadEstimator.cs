@@ -1,5 +1,6 @@
 using TensorParallel.Coordinator.Planning.DeviceMaps;
 using TensorParallel.Coordinator.Planning.Fit;
+using TensorParallel.Protocol.Generation;
 using TensorParallel.Protocol.Parallel;
 
 namespace TensorParallel.Coordinator.Planning.Estimates;
@@ -28,7 +29,8 @@ internal sealed class SpreadEstimator(EstimateRequest request)
             mode,
             budgets.Count,
             [.. plan.Ranks.Select((rank, i) =>
-                new DeviceNeed(budgets[i].Device, weights[i], rank.KvBytes, rank.WorkspaceBytes, budgets[i].Bytes))],
+                new DeviceNeed(
+                    budgets[i].Device, weights[i], rank.KvBytes, rank.WorkspaceBytes, rank.RuntimeBytes, budgets[i].Bytes))],
             null,
             new Dictionary<string, long>());
     }
@@ -52,7 +54,7 @@ internal sealed class SpreadEstimator(EstimateRequest request)
             return new SpreadEstimate(
                 mode,
                 budgets.Count,
-                [.. placement.Stages.Select((stage, i) => Need(model, stage, budgets[i].Bytes))],
+                [.. placement.Stages.Select((stage, i) => Need(model, stage, limits, budgets[i].Bytes, budgets.Count))],
                 null,
                 placement.Spilled.GroupBy(unit => unit.Value).ToDictionary(
                     place => place.Key, place => place.Sum(unit => unit.Key.WeightBytes)));
@@ -63,12 +65,14 @@ internal sealed class SpreadEstimator(EstimateRequest request)
         }
     }
 
-    private static DeviceNeed Need(FitModel model, FitStage stage, long? budget)
+    private DeviceNeed Need(FitModel model, FitStage stage, StepLimits limits, long? budget, int stages)
     {
         var isWhole = stage.Units.Contains(model.Embedding) && stage.Units.Contains(model.Head);
         var weights = stage.Units.Sum(unit => unit.WeightBytes) - (isWhole ? model.SharedBytes : 0);
         var kv = stage.Units.Sum(unit => unit.KvBytes);
-        return new DeviceNeed(stage.Device.Name, weights, kv, stage.MemoryBytes - weights - kv, budget);
+        var headTokens = stage.Units.Contains(model.Head) ? request.Spec.VocabularySize : 0;
+        var runtime = DeviceRuntime.Bytes(DeviceKinds.Cuda, headTokens, limits, stages);
+        return new DeviceNeed(stage.Device.Name, weights, kv, stage.MemoryBytes - weights - kv, runtime, budget);
     }
 
     private PlanRequest RequestFor(IReadOnlyList<PlanDevice> devices, int contextTokens) =>

@@ -23,7 +23,7 @@ internal sealed unsafe class NcclCollective : ICollective
     {
         _device = device;
         _communicator = communicator;
-        _token = device.Allocate(sizeof(float), MemoryPurpose.Workspace);
+        _token = device.Allocate(sizeof(float), MemoryPurpose.Scratch);
         device.Clear(_token, 0, sizeof(float));
     }
 
@@ -244,7 +244,7 @@ internal sealed unsafe class NcclCollective : ICollective
             }
 
             (_staging, _stagingIsRecorded) = (null, false);
-            _staging = _device.Allocate(bytes, MemoryPurpose.Workspace);
+            _staging = _device.Allocate(bytes, MemoryPurpose.Scratch);
         }
 
         _stagingIsRecorded |= _device.IsCapturing;

@@ -42,7 +42,7 @@ internal sealed class PeerCalibration(PeerGroup group, ICollective others, RankE
     /// <param name="divides">Whether rows may be divided, the same on all ranks.</param>
     public PeerChoice Choose(bool divides)
     {
-        using var buffer = group.Device.Allocate(s_bytes[^1], MemoryPurpose.Workspace);
+        using var buffer = group.Device.Allocate(s_bytes[^1], MemoryPurpose.Scratch);
         group.Device.Clear(buffer, 0, buffer.Bytes);
         foreach (var bytes in s_bytes)
         {
@@ -105,7 +105,7 @@ internal sealed class PeerCalibration(PeerGroup group, ICollective others, RankE
             return 1;
         }
 
-        using var memory = group.Device.Allocate(4L * columns * sizeof(ushort), MemoryPurpose.Workspace);
+        using var memory = group.Device.Allocate(4L * columns * sizeof(ushort), MemoryPurpose.Scratch);
         group.Device.Clear(memory, 0, memory.Bytes);
         var rows = new Tensor(memory, 0, DType.BF16, 4, columns, columns);
         var (delta, residual, weight, output) = (rows.RowsAt(0, 1), rows.RowsAt(1, 1), rows.RowsAt(2, 1), rows.RowsAt(3, 1));
@@ -123,7 +123,7 @@ internal sealed class PeerCalibration(PeerGroup group, ICollective others, RankE
     private long MeasureDivided()
     {
         const int Columns = PeerCalls.RowElements;
-        using var memory = group.Device.Allocate(3L * DividedRows * Columns * sizeof(ushort), MemoryPurpose.Workspace);
+        using var memory = group.Device.Allocate(3L * DividedRows * Columns * sizeof(ushort), MemoryPurpose.Scratch);
         group.Device.Clear(memory, 0, memory.Bytes);
         var all = new Tensor(memory, 0, DType.BF16, 3 * DividedRows, Columns, Columns);
         var calls = new PeerRowCalls(group);

@@ -30,7 +30,7 @@ internal sealed class PeerCheck(PeerGroup group, RankExchange exchange, PeerPost
         const int Rows = 300;
         string? problem = null;
         var tensors = Enumerable.Range(0, 4).Select(i => ((IDevice)group.Device).AllocateTensor(
-            DType.BF16, i == 0 ? 1 : Rows, RowColumns, MemoryPurpose.Workspace)).ToArray();
+            DType.BF16, i == 0 ? 1 : Rows, RowColumns, MemoryPurpose.Scratch)).ToArray();
         var (weight, delta, residual, output) = (tensors[0], tensors[1], tensors[2], tensors[3]);
         var ones = Enumerable.Repeat(Bits(1), RowColumns).ToArray();
         group.Device.CopyToDevice(MemoryMarshal.AsBytes<ushort>(ones), weight.Buffer, 0);
@@ -57,8 +57,8 @@ internal sealed class PeerCheck(PeerGroup group, RankExchange exchange, PeerPost
     private string? Try()
     {
         string? problem = null;
-        using var one = group.Device.Allocate(Columns * sizeof(ushort), MemoryPurpose.Workspace);
-        using var many = group.Device.Allocate(Columns * group.Size * sizeof(ushort), MemoryPurpose.Workspace);
+        using var one = group.Device.Allocate(Columns * sizeof(ushort), MemoryPurpose.Scratch);
+        using var many = group.Device.Allocate(Columns * group.Size * sizeof(ushort), MemoryPurpose.Scratch);
         var x = new Tensor(one, 0, DType.BF16, 1, Columns, Columns);
         var whole = new Tensor(many, 0, DType.BF16, 1, Columns * group.Size, Columns * group.Size);
         for (var round = 0; round < 4; round++)

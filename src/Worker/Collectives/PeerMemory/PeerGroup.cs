@@ -37,7 +37,7 @@ internal sealed unsafe class PeerGroup : IDisposable
     /// <summary>Where posted messages come, by source.</summary>
     internal const long PostsOffset = ResultsOffset + PieceBytes;
 
-    /// <summary>Bytes of a mailbox: 81 MiB, whatever the model; the tenth of the memory that plans leave free holds it.</summary>
+    /// <summary>Bytes of a mailbox, whatever the model: the plan's <c>DeviceScratch.MailboxBytes</c>.</summary>
     internal const long MailboxBytes = PostsOffset + (PeerArguments.MostRanks * PeerPosts.RingBytes);
 
     private const int GiveUpWord = 4;
@@ -53,9 +53,9 @@ internal sealed unsafe class PeerGroup : IDisposable
         _mailboxes = mailboxes;
         Rank = rank;
         Timeout = timeout;
-        _state = device.Allocate(4 * sizeof(uint), MemoryPurpose.Workspace);
+        _state = device.Allocate(4 * sizeof(uint), MemoryPurpose.Scratch);
         _report = new CudaHostWords(device, GiveUpWord + 1);
-        Token = ((IDevice)device).AllocateTensor(DType.F32, 1, 1, MemoryPurpose.Workspace);
+        Token = ((IDevice)device).AllocateTensor(DType.F32, 1, 1, MemoryPurpose.Scratch);
         device.Clear(Token.Buffer, 0, Token.Buffer.Bytes);
 
         // Fresh mailboxes hold epoch 0, so calls count from 1.

@@ -124,7 +124,7 @@ internal sealed class PeerMailboxes : IDisposable
         var handle = new byte[CudaSharedMemory.HandleBytes];
         var problem = Agreed(() =>
         {
-            _own = _device.Allocate(bytes, MemoryPurpose.Workspace);
+            _own = _device.Allocate(bytes, MemoryPurpose.Scratch);
             _device.Clear(_own, 0, bytes);
             _device.Synchronize();
             handle = CudaSharedMemory.Export((CudaBuffer)_own);

@@ -17,8 +17,8 @@ internal sealed class RankExchange(ICollective collective, IDevice device)
     public byte[][] AllGather(ReadOnlySpan<byte> message)
     {
         var words = message.Length / sizeof(int);
-        var own = device.AllocateTensor(DType.I32, 1, words, MemoryPurpose.Workspace);
-        var all = device.AllocateTensor(DType.I32, 1, words * Size, MemoryPurpose.Workspace);
+        var own = device.AllocateTensor(DType.I32, 1, words, MemoryPurpose.Scratch);
+        var all = device.AllocateTensor(DType.I32, 1, words * Size, MemoryPurpose.Scratch);
         using var disposed = own.Buffer;
         using var disposedToo = all.Buffer;
         device.CopyToDevice(message, own.Buffer, 0);

@@ -104,7 +104,7 @@ internal sealed class CudaHostSamplingOps(CudaDevice device) : ISamplingOps, IDi
         if (_memory[place] is not { } memory || memory.Bytes < bytes)
         {
             _memory[place]?.Dispose();
-            _memory[place] = memory = _host.Allocate(Math.Max(64, bytes), MemoryPurpose.Workspace);
+            _memory[place] = memory = _host.Allocate(Math.Max(64, bytes), MemoryPurpose.Scratch);
         }
 
         return tensor with { Buffer = memory, OffsetBytes = 0, RowStride = tensor.Columns };

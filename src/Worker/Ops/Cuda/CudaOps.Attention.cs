@@ -5,12 +5,12 @@ namespace TensorParallel.Worker.Ops.Cuda;
 
 internal sealed partial class CudaOps
 {
-    private const int MaxHeadDim = 256;
+    private const int MaxHeadDim = Protocol.Parallel.DeviceScratch.MaxHeadDim;
     private const int PlainAttentionThreads = 128;
 
     // Most blocks of decode attention that share a sequence's context, and those aimed at: as many as run at once. A carve-out leaves room
     // for one a multiprocessor.
-    private int MostDecodeBlocks => 2 * _device.Multiprocessors;
+    private int MostDecodeBlocks => Math.Min(2 * _device.Multiprocessors, Protocol.Parallel.DeviceScratch.MostDecodeBlocks);
 
     private int DecodeBlocks => _device.Modules.Carveout is -1 or 100 ? MostDecodeBlocks : _device.Multiprocessors;
 

@@ -12,8 +12,8 @@ internal sealed partial class CudaOps
     // Most rows of x that gemv_few.cu takes.
     private const int MaxFewRows = 2;
 
-    // Scratch for sums that await a bias: 1,024 rows of 4,096.
-    private const long SumBytes = 16 << 20;
+    // Scratch for sums that await a bias.
+    private const long SumBytes = Protocol.Parallel.DeviceScratch.ProductSumBytes;
 
     // gemv_any.cu: weight rows of a block, and rows of x.
     private const int PlainRows = 8;

@@ -1,4 +1,5 @@
 using TensorParallel.Protocol.Checkpoints;
+using TensorParallel.Protocol.Parallel;
 using TensorParallel.Worker.Devices;
 
 namespace TensorParallel.Worker.Ops.Cuda;
@@ -43,10 +44,9 @@ internal sealed partial class CudaOps : IDeviceOps
     {
         _device = device;
         _products = Native.CublasLt.UnavailableReason is null ? new MatrixProducts(device) : null;
-        _sums = device.Allocate(_products is null ? sizeof(float) : SumBytes, MemoryPurpose.Workspace);
-        _partials = device.Allocate(
-            (long)MostDecodeBlocks * 16 * (MaxHeadDim + 2) * sizeof(float), MemoryPurpose.Workspace);
-        _arrivals = device.Allocate((long)MostDecodeBlocks * sizeof(uint), MemoryPurpose.Workspace);
+        _sums = device.Allocate(_products is null ? sizeof(float) : SumBytes, MemoryPurpose.Scratch);
+        _partials = device.Allocate(DeviceScratch.DecodePartBytes, MemoryPurpose.Scratch);
+        _arrivals = device.Allocate(DeviceScratch.DecodeArrivalBytes, MemoryPurpose.Scratch);
         device.Clear(_arrivals, 0, _arrivals.Bytes);
     }
 

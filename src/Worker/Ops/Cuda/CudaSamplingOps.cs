@@ -41,9 +41,15 @@ internal sealed partial class CudaSamplingOps : ISamplingOps, IDisposable
     public CudaSamplingOps(CudaDevice device)
     {
         _device = device;
-        _scratch = device.Allocate(1 << 20, MemoryPurpose.Workspace);
-        _arrivals = device.Allocate(256 * sizeof(uint), MemoryPurpose.Workspace);
+        _scratch = device.Allocate(DeviceScratch.SamplingBytes(1, 1), MemoryPurpose.Scratch);
+        _arrivals = device.Allocate(DeviceScratch.SamplingArrivalBytes(1), MemoryPurpose.Scratch);
         device.Clear(_arrivals, 0, _arrivals.Bytes);
+    }
+
+    public void Reserve(int rows, int tokens)
+    {
+        _scratch = Replaced(_scratch, DeviceScratch.SamplingBytes(rows, tokens));
+        _arrivals = Replaced(_arrivals, DeviceScratch.SamplingArrivalBytes(rows));
     }
 
     public void Choose(
@@ -121,8 +127,22 @@ internal sealed partial class CudaSamplingOps : ISamplingOps, IDisposable
             return buffer;
         }
 
-        var larger = _device.Allocate((long)BitOperations.RoundUpToPowerOf2((ulong)bytes), MemoryPurpose.Workspace);
+        var larger = _device.Allocate((long)BitOperations.RoundUpToPowerOf2((ulong)bytes), MemoryPurpose.Scratch);
         _outgrown.Add(buffer);
+        _device.Clear(larger, 0, larger.Bytes);
+        return larger;
+    }
+
+    // Before anything is captured: nobody has the old one's address.
+    private DeviceBuffer Replaced(DeviceBuffer buffer, long bytes)
+    {
+        if (bytes <= buffer.Bytes)
+        {
+            return buffer;
+        }
+
+        buffer.Dispose();
+        var larger = _device.Allocate(bytes, MemoryPurpose.Scratch);
         _device.Clear(larger, 0, larger.Bytes);
         return larger;
     }

@@ -1,4 +1,5 @@
 using TensorParallel.Protocol.Checkpoints;
+using TensorParallel.Protocol.Parallel;
 using TensorParallel.Worker.Devices;
 using static TensorParallel.Worker.Native.CublasLt;
 
@@ -10,7 +11,7 @@ namespace TensorParallel.Worker.Ops.Cuda;
 /// </summary>
 internal sealed unsafe class MatrixProducts : IDisposable
 {
-    private const long WorkspaceBytes = 32 << 20;
+    private const long WorkspaceBytes = DeviceScratch.ProductBytes;
 
     private readonly CudaDevice _device;
     private readonly DeviceBuffer _workspace;
@@ -24,7 +25,7 @@ internal sealed unsafe class MatrixProducts : IDisposable
         nint handle;
         Check(cublasLtCreate(&handle));
         _handle = handle;
-        _workspace = device.Allocate(WorkspaceBytes, MemoryPurpose.Workspace);
+        _workspace = device.Allocate(WorkspaceBytes, MemoryPurpose.Scratch);
     }
 
     /// <summary>
