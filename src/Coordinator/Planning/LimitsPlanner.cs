@@ -1,3 +1,4 @@
+using TensorParallel.Coordinator.Planning.Offloading;
 using TensorParallel.Protocol.Generation;
 using TensorParallel.Protocol.Parallel;
 
@@ -53,11 +54,17 @@ internal static class LimitsPlanner
         }
     }
 
-    /// <summary>The plan with its KV blocks chosen and all bytes counted.</summary>
+    /// <summary>The plan with what is off the devices decided, its KV blocks chosen and all bytes counted.</summary>
+    /// <param name="request">What is wanted.</param>
+    /// <param name="draft">The ranks with their weights.</param>
+    /// <param name="offload">
+    /// From ranks whose workspace is counted, and the least cache of each, to the same ranks with what is off their devices.
+    /// </param>
     /// <exception cref="PlanException">
     /// A rank's memory is too small for weights, activations and one full context.
     /// </exception>
-    public static ExecutionPlan Complete(PlanRequest request, ExecutionPlan draft)
+    public static ExecutionPlan Complete(
+        PlanRequest request, ExecutionPlan draft, Func<IReadOnlyList<RankPlan>, IReadOnlyList<long>, IReadOnlyList<RankPlan>> offload)
     {
         var limits = draft.Limits;
         var ranks = draft.Ranks.Select(rank => rank with
@@ -72,31 +79,39 @@ internal static class LimitsPlanner
         var blockBytes = ranks
             .Select(rank => KvCacheBytes.OfBlock(request.Spec, rank, limits.KvBlockTokens, request.DType))
             .ToList();
-        limits = limits with { KvBlocks = Blocks(request, limits, ranks, blockBytes) };
-        var complete = ranks.Zip(blockBytes, (rank, bytes) => rank with { KvBytes = checked(bytes * limits.KvBlocks) });
-        return draft with { Limits = limits, Ranks = [.. complete] };
+        var (wanted, least) = WantedBlocks(request, limits);
+        ranks = [.. offload(ranks, [.. blockBytes.Select(bytes => checked(bytes * least))])];
+        limits = limits with { KvBlocks = Blocks(request, limits, ranks, blockBytes, wanted, least) };
+        var complete = ranks.Zip(blockBytes, (rank, bytes) => rank with
+        {
+            KvBytes = checked(bytes * limits.KvBlocks),
+            BudgetBytes = request.Devices[rank.Rank] is { IsExactBudget: true, MemoryBytes: { } budget } ? budget : null,
+        }).ToList();
+        return draft with { Limits = limits, Ranks = complete, Notes = [.. draft.Notes, .. OffloadPlanner.Notes(complete)] };
     }
 
-    private static int Blocks(
-        PlanRequest request, StepLimits limits, List<RankPlan> ranks, List<long> blockBytes)
+    // As many as are wanted, and the fewest that will do: one full context, or what is asked for.
+    private static (int Wanted, int Least) WantedBlocks(PlanRequest request, StepLimits limits)
     {
         var oneContext = ((limits.MaxContextTokens - 1) / limits.KvBlockTokens) + 1;
         var wanted = request.Limits.KvBlocks ?? (int)Math.Min((long)oneContext * limits.MaxSequences, MostBlocks);
-        if (wanted < oneContext)
-        {
-            throw new PlanException(
+        return wanted >= oneContext
+            ? (wanted, request.Limits.KvBlocks ?? oneContext)
+            : throw new PlanException(
                 $"{wanted} KV blocks are asked for, but one context of {limits.MaxContextTokens} tokens takes " +
                 $"{oneContext}; ask for more blocks or for shorter contexts.");
-        }
+    }
 
+    private static int Blocks(
+        PlanRequest request, StepLimits limits, List<RankPlan> ranks, List<long> blockBytes, int wanted, int least)
+    {
         var problems = new List<string>();
         var blocks = (long)wanted;
-        var least = request.Limits.KvBlocks ?? oneContext;
         for (var i = 0; i < ranks.Count; i++)
         {
             if (blockBytes[i] == 0)
             {
-                if (request.Devices[i].UsableBytes < ranks[i].WeightBytes + ranks[i].WorkspaceBytes)
+                if (request.Devices[i].UsableBytes < DeviceWeights(ranks[i]) + ranks[i].WorkspaceBytes)
                 {
                     problems.Add(Shortage(i, 0));
                 }
@@ -111,7 +126,7 @@ internal static class LimitsPlanner
             }
             else if (request.Limits.KvBlocks is null)
             {
-                blocks = Math.Max(oneContext, Math.Min(blocks, fit));
+                blocks = Math.Max(least, Math.Min(blocks, fit));
             }
         }
 
@@ -122,6 +137,8 @@ internal static class LimitsPlanner
     }
 
     private static long Budget(PlanDevice device, RankPlan rank) => device.UsableBytes is { } memory
-        ? Math.Max(0, memory - rank.WeightBytes - rank.WorkspaceBytes)
+        ? Math.Max(0, memory - DeviceWeights(rank) - rank.WorkspaceBytes)
         : UnknownMemoryKvBytes;
+
+    private static long DeviceWeights(RankPlan rank) => rank.WeightBytes + (rank.Offload?.StagingBytes ?? 0);
 }

@@ -1,6 +1,7 @@
 using System.Globalization;
 using Spectre.Console;
 using Spectre.Console.Rendering;
+using TensorParallel.Coordinator.Planning.Offloading;
 using TensorParallel.Protocol.Architectures;
 using TensorParallel.Protocol.Checkpoints;
 using TensorParallel.Protocol.Parallel;
@@ -37,7 +38,7 @@ internal sealed class PlanPrinter(IAnsiConsole console)
         console.WriteLine();
         console.Write(plan.Mode == PlanMode.TensorParallel ? Cuts(spec, plan) : Stages(spec, plan));
         console.WriteLine();
-        console.Write(Totals(plan));
+        console.Write(Totals(spec, plan));
         console.WriteLine();
         foreach (var line in CollectiveText.Of(spec, plan).Concat(plan.Notes.Select(note => $"Note: {note}")))
         {
@@ -113,9 +114,14 @@ internal sealed class PlanPrinter(IAnsiConsole console)
         return table;
     }
 
-    private static Table Totals(ExecutionPlan plan)
+    private static Table Totals(ModelSpec spec, ExecutionPlan plan)
     {
-        var table = NewTable("Rank", "Device", "Weights", "KV cache", "Activations", "Total");
+        var isOffloaded = plan.Ranks.Any(rank => rank.Offload is not null);
+        var table = NewTable(
+        [
+            "Rank", "Device", "Weights", "KV cache", "Activations", .. isOffloaded ? (string[])["Slots"] : [], "Total",
+            .. isOffloaded ? (string[])["Host", "Disk", "Bus a step"] : [],
+        ]);
         foreach (var column in table.Columns.Skip(2))
         {
             column.RightAligned();
@@ -123,25 +129,36 @@ internal sealed class PlanPrinter(IAnsiConsole console)
 
         foreach (var rank in plan.Ranks)
         {
-            Add(table, [Number(rank.Rank), rank.Device, .. Bytes(rank.WeightBytes, rank.KvBytes, rank.WorkspaceBytes)]);
+            Add(table, [Number(rank.Rank), rank.Device, .. Bytes([rank])]);
         }
 
         if (plan.WorldSize > 1)
         {
-            Add(table, [
-                "all",
-                "",
-                .. Bytes(
-                    plan.Ranks.Sum(rank => rank.WeightBytes),
-                    plan.Ranks.Sum(rank => rank.KvBytes),
-                    plan.Ranks.Sum(rank => rank.WorkspaceBytes))]);
+            Add(table, ["all", "", .. Bytes(plan.Ranks)]);
         }
 
         return table;
-    }
 
-    private static IEnumerable<string> Bytes(long weights, long kv, long workspace) =>
-        [ByteText.Of(weights), ByteText.Of(kv), ByteText.Of(workspace), ByteText.Of(weights + kv + workspace)];
+        IEnumerable<string> Bytes(IReadOnlyList<RankPlan> ranks)
+        {
+            long[] device =
+            [
+                ranks.Sum(rank => rank.WeightBytes),
+                ranks.Sum(rank => rank.KvBytes),
+                ranks.Sum(rank => rank.WorkspaceBytes),
+                .. isOffloaded ? (long[])[ranks.Sum(rank => rank.Offload?.StagingBytes ?? 0)] : [],
+            ];
+            long[] beside = isOffloaded
+                ?
+                [
+                    ranks.Sum(rank => rank.Offload?.HostBytes ?? 0),
+                    ranks.Sum(rank => rank.Offload?.DiskBytes ?? 0),
+                    ranks.Sum(rank => OffloadPlanner.BusBytes(spec, rank)),
+                ]
+                : [];
+            return device.Append(device.Sum()).Concat(beside).Select(ByteText.Of);
+        }
+    }
 
     private static Table NewTable(params string[] columns)
     {

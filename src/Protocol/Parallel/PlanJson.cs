@@ -157,6 +157,15 @@ public static class PlanJson
         json.WriteNumber("weight_bytes", rank.WeightBytes);
         json.WriteNumber("kv_bytes", rank.KvBytes);
         json.WriteNumber("workspace_bytes", rank.WorkspaceBytes);
+        if (rank.BudgetBytes is { } budget)
+        {
+            json.WriteNumber("budget_bytes", budget);
+        }
+        else
+        {
+            json.WriteNull("budget_bytes");
+        }
+
         json.WritePropertyName("layers");
         WriteRange(json, rank.Layers);
         json.WriteBoolean("has_embedding", rank.HasEmbedding);

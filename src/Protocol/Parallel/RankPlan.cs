@@ -34,4 +34,10 @@ public sealed record RankPlan(
 {
     /// <summary>What is not on the device, and how it comes there; null: everything is on it.</summary>
     public OffloadPlan? Offload { get; init; }
+
+    /// <summary>
+    /// What the user lets this rank use of its device's memory, all purposes together; null: no such bound. The sum of all bytes of the
+    /// plan is within it.
+    /// </summary>
+    public long? BudgetBytes { get; init; }
 }

@@ -14,4 +14,7 @@ internal enum MemoryPurpose
 
     /// <summary>Buffers that weights pass through while loading.</summary>
     Staging,
+
+    /// <summary>Temporaries of a processor's operations, which no plan counts: not within a budget.</summary>
+    Scratch,
 }

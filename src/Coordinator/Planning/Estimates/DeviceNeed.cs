@@ -4,11 +4,9 @@ namespace TensorParallel.Coordinator.Planning.Estimates;
 
 /// <summary>What one device holds.</summary>
 /// <param name="Device">Its number.</param>
-/// <param name="WeightBytes">Weights.</param>
+/// <param name="WeightBytes">Weights that stay on it.</param>
 /// <param name="KvBytes">KV cache of the estimate's batch and context.</param>
-/// <param name="WorkspaceBytes">
-/// Activations and sampling; also cache of and room for layers that are brought to it.
-/// </param>
+/// <param name="WorkspaceBytes">Activations and sampling.</param>
 /// <param name="BudgetBytes">What it may hold; null: not given.</param>
 internal sealed record DeviceNeed(
     [property: JsonPropertyName("device")] string Device,
@@ -17,9 +15,17 @@ internal sealed record DeviceNeed(
     [property: JsonPropertyName("workspace_bytes")] long WorkspaceBytes,
     [property: JsonPropertyName("budget_bytes")] long? BudgetBytes)
 {
+    /// <summary>Slots that weights come through which are off it.</summary>
+    [JsonPropertyName("staging_bytes")]
+    public long StagingBytes { get; init; }
+
+    /// <summary>Weights that come to it for every token.</summary>
+    [JsonPropertyName("bus_bytes")]
+    public long BusBytes { get; init; }
+
     /// <summary>All of it.</summary>
     [JsonPropertyName("total_bytes")]
-    public long TotalBytes => WeightBytes + KvBytes + WorkspaceBytes;
+    public long TotalBytes => WeightBytes + KvBytes + WorkspaceBytes + StagingBytes;
 
     /// <summary>Whether its budget is enough.</summary>
     [JsonIgnore]

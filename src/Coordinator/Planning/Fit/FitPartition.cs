@@ -28,7 +28,7 @@ internal static class FitPartition
 
         double Share(int device, int start, int end)
         {
-            var share = problem.MemoryBytes(start, end) / (knowsAll ? problem.Devices[device].Bytes!.Value : 1.0);
+            var share = problem.MemoryBytes(device, start, end) / (knowsAll ? problem.Devices[device].Bytes!.Value : 1.0);
             return share * share;
         }
     }

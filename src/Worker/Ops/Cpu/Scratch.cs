@@ -15,7 +15,7 @@ internal sealed class Scratch(IDevice device) : IDisposable
         if (_buffer is null || _buffer.Bytes < bytes)
         {
             Dispose();
-            _buffer = device.Allocate(bytes, MemoryPurpose.Workspace);
+            _buffer = device.Allocate(bytes, MemoryPurpose.Scratch);
         }
 
         return _buffer.Address;
