@@ -72,8 +72,8 @@ public sealed class LimitsPlannerTests
         Assert.Equal(2, problems.Count);
         Assert.Equal(
             "Rank 1 (cuda:1) needs 8.0 GiB for weights, 55.6 MiB for activations and sampling and 128 MiB for the KV " +
-            "cache, but nine tenths of its memory are 5.4 GiB: 2.7 GiB are missing; use 4 such devices, or use devices with more free " +
-            "memory.",
+            "cache, but nine tenths of its memory are 5.4 GiB: 2.7 GiB are missing; use 4 such devices, or give --offload " +
+            "group, which keeps weights in host memory, or use devices with more free memory.",
             problems[1]);
     }
 

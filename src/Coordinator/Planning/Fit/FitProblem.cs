@@ -77,9 +77,8 @@ internal sealed class FitProblem
     }
 
     /// <summary>The same on a device that some of the weights may leave: those that stay, and slots.</summary>
-    public long MemoryBytes(int device, int start, int end) => Choice(device, start, end) is { } choice
-        ? MemoryBytes(start, end) - WeightsOf(start, end).TotalBytes + choice.DeviceBytes
-        : MemoryBytes(start, end);
+    public long MemoryBytes(int device, int start, int end) =>
+        MemoryBytes(start, end) - (Choice(device, start, end)?.SavedBytes ?? 0);
 
     /// <summary>Whether a device has the memory for a run of units.</summary>
     public bool Fits(int device, int start, int end) =>

@@ -110,16 +110,17 @@ internal sealed class SpillRule(OffloadRequest request)
         }
 
         var table = embedding ? stage.Embedding!.Value.Bytes : 0;
-        var resident = stage.TotalBytes - table - moved;
+        var off = table + moved;
         if (head)
         {
-            resident -= stage.Head!.Value.Bytes;
+            off += stage.Head!.Value.Bytes;
             moved += stage.SharesTable ? table : stage.Head.Value.Bytes;
             largest = Math.Max(largest, stage.Head.Value.SlotBytes);
         }
 
         var groups = chunks.Count + (head ? 1 : 0);
-        return new SpillChoice(embedding, chunks, head, Math.Max(1, Math.Min(slots, groups)), largest, resident, moved);
+        return new SpillChoice(
+            embedding, chunks, head, Math.Max(1, Math.Min(slots, groups)), largest, stage.TotalBytes - off, off, moved);
     }
 
     private static bool MayDropEmbedding(StageWeights stage) => stage.Embedding is not null && !stage.SharesTable;

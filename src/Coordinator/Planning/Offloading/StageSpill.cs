@@ -4,5 +4,5 @@ namespace TensorParallel.Coordinator.Planning.Offloading;
 internal readonly record struct StageSpill(StageWeights Stage, SpillChoice Choice)
 {
     /// <summary>All bytes off the device.</summary>
-    public long Bytes => Stage.TotalBytes - Choice.ResidentBytes;
+    public long Bytes => Choice.OffBytes;
 }

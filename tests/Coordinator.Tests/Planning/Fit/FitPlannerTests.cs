@@ -97,7 +97,7 @@ public sealed class FitPlannerTests
             model, [.. Enumerable.Range(0, 4).Select(number => new FitDevice($"{number}", 24 * GiB))], Spill("cpu=200GiB"));
 
         var moved = placement.Stages.Select(stage => stage.Choice!.MovedBytes).ToList();
-        Assert.InRange(moved.Max() - moved.Min(), 0, 2 * model.Layers[0].WeightBytes);
+        Assert.InRange(moved.Max(), moved.Average(), moved.Average() + (1.5 * model.Layers[0].WeightBytes));
     }
 
     [Fact]
