@@ -29,6 +29,7 @@ internal static class BenchText
         .. TextTable.Of(s_cellHeadings, [.. mode.Cells.Select(Row)]),
         $"memory: part of the read rate that a decode step's {Range(mode)} come to; rate {mode.ReadRateSource}: "
             + $"{string.Join(" / ", mode.ReadGigabytesPerSecond.Select(rate => Number(rate, "0")))} GB/s",
+        .. mode.BusBytesPerStep > 0 ? (string[])[$"over the bus: {ByteText.Of(mode.BusBytesPerStep)} of weights a step"] : [],
         "",
         Loading(mode),
         .. mode.Memory.Select(Memory),

@@ -65,7 +65,8 @@ internal sealed class ModeBench(
             cells.Add(await MeasureAsync(host, cell, rates, cancellationToken));
         }
 
-        var weights = Plan.Ranks.Sum(rank => rank.WeightBytes);
+        var weights = Plan.Ranks.Sum(
+            rank => rank.WeightBytes + (rank.Offload is { } offload ? offload.HostBytes + offload.DiskBytes : 0));
         var loading = summary.Ranks.Max(rank => (rank.Parts.FirstOrDefault(part => part.Name == "weights").Duration
             is var part && part > TimeSpan.Zero ? part : rank.Elapsed).TotalSeconds);
         return new ModeReport
@@ -75,6 +76,7 @@ internal sealed class ModeBench(
             MicroBatches = MicroBatches,
             MaxStepTokens = Plan.Limits.MaxStepTokens,
             WeightBytes = weights,
+            BusBytesPerStep = StepBytes.OverBus(model),
             BytesRead = summary.BytesRead,
             LoadGigabytesPerSecond = loading > 0 ? (double)weights / Gigabyte / loading : 0,
             Start = [.. StartParts(before, summary, kernels, first.FirstToken)],

@@ -15,7 +15,7 @@ internal sealed record ModeReport
     /// <summary>Most rows of a step.</summary>
     public required int MaxStepTokens { get; init; }
 
-    /// <summary>Weight bytes on all ranks.</summary>
+    /// <summary>Weight bytes of all ranks, on their devices and off them.</summary>
     public required long WeightBytes { get; init; }
 
     /// <summary>Of these, read from files; 0 for random weights.</summary>
@@ -44,6 +44,9 @@ internal sealed record ModeReport
 
     /// <summary>One entry a size; empty with one rank.</summary>
     public required IReadOnlyList<AllReduceReport> AllReduce { get; init; }
+
+    /// <summary>Weights that come over the bus to devices in every step, all ranks together; 0 where all are on them.</summary>
+    public long BusBytesPerStep { get; init; }
 
     /// <summary>The grid.</summary>
     public required IReadOnlyList<CellReport> Cells { get; init; }

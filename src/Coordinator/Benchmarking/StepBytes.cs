@@ -1,4 +1,5 @@
 using TensorParallel.Coordinator.Hosting;
+using TensorParallel.Coordinator.Planning.Offloading;
 using TensorParallel.Protocol.Parallel;
 
 namespace TensorParallel.Coordinator.Benchmarking;
@@ -37,11 +38,18 @@ internal static class StepBytes
         return mode == PlanMode.TensorParallel ? seconds.Max() : Math.Max(seconds.Max(), seconds.Sum() / parts);
     }
 
-    // A tied table is read whole where it serves as the head, and only there.
+    /// <summary>Bytes of weights that come to the devices in a step, all ranks together; 0 where all are on them.</summary>
+    public static long OverBus(PreparedModel model) =>
+        model.Plan.Ranks.Sum(rank => OffloadPlanner.BusBytes(model.Spec, rank));
+
+    // Weights that stay and, once they are there, those that come. A tied table is read whole where it serves as the head, and only
+    // there; an embedding that is off the device is not among the weights that stay.
     private static long Weights(PreparedModel model, RankPlan rank)
     {
         var spec = model.Spec;
         var isRead = spec.TieWordEmbeddings && rank.HasOutputHead;
-        return rank.WeightBytes - (isRead ? 0 : rank.Tensors.Where(slice => slice.Name == spec.Embedding.WeightName).Sum(slice => slice.Bytes));
+        var isResident = rank.Offload is null || rank.Offload.ResidencyOf(spec.Embedding.Name) == Residency.Device;
+        var table = rank.Tensors.Where(slice => slice.Name == spec.Embedding.WeightName).Sum(slice => slice.Bytes);
+        return rank.WeightBytes + OffloadPlanner.BusBytes(spec, rank) - (isRead || !isResident ? 0 : table);
     }
 }

@@ -3,7 +3,9 @@ using TensorParallel.Coordinator.Engine;
 using TensorParallel.Coordinator.Hosting;
 using TensorParallel.Coordinator.Planning;
 using TensorParallel.Coordinator.Planning.DeviceMaps;
+using TensorParallel.Coordinator.Planning.Offloading;
 using TensorParallel.Coordinator.Sharding;
+using TensorParallel.Protocol.Parallel;
 
 namespace TensorParallel.Coordinator.Cli;
 
@@ -15,6 +17,11 @@ internal sealed class ModelOptions
 
     // What a worker takes; far above any processor's cores.
     private const int MostThreads = 1024;
+
+    private const int MostBlocksPerGroup = 1 << 16;
+
+    // What a plan may have.
+    private const int MostSlots = 64;
 
     // A week. Workers count milliseconds in 32 bits: 24 days.
     private const int MostStepSeconds = 7 * 24 * 3600;
@@ -61,8 +68,31 @@ internal sealed class ModelOptions
 
     private readonly Option<string?> _maxMemory = new("--max-memory")
     {
-        Description = "Exactly these devices, and the bytes each may use, for example 0=10GiB,1=20GiB,cpu=64GiB. Nothing is probed.",
+        Description = "Exactly these devices, and the bytes each may use, for example 0=10GiB,1=20GiB,cpu=64GiB. What does not fit on the "
+            + "devices goes to cpu, then to disk, where those are named; in tensor parallelism each worker spills its own slices.",
         HelpName = "LIST",
+    };
+
+    private readonly Option<string?> _offload = new("--offload")
+    {
+        Description = "How weights that are off the devices come to them: model (the decoder, or the head), sequential (block by block) or "
+            + "group (groups of blocks, the next ones on their way while one is computed). Without --max-memory everything that can be is "
+            + "off, with it only what does not fit. Default for what does not fit: group.",
+        HelpName = "KIND",
+    };
+
+    private readonly Option<int?> _blocksPerGroup = new("--blocks-per-group")
+    {
+        Description = "Blocks that come together, with --offload group. Default: 1.",
+        HelpName = "N",
+        CustomParser = NumberArgument.ReadOptional<int>,
+    };
+
+    private readonly Option<int?> _offloadSlots = new("--offload-slots")
+    {
+        Description = "Groups that have room on a device at a time, with --offload group. Default: 2, or 1 where 2 do not fit.",
+        HelpName = "N",
+        CustomParser = NumberArgument.ReadOptional<int>,
     };
 
     private readonly Option<string?> _deviceSpeed = new("--device-speed")
@@ -152,8 +182,8 @@ internal sealed class ModelOptions
     {
         Option[] all =
         [
-            _model, _weights, _tpPlan, _deviceMap, _maxMemory, _deviceSpeed, _gpus, _cpuWorkers, _fallback, _dtype,
-            _shards, _threads, _loadThreads, _maxContext, _maxSequences, _maxStepTokens, _microBatches, _stepTimeout, _logLevel,
+            _model, _weights, _tpPlan, _deviceMap, _maxMemory, _offload, _blocksPerGroup, _offloadSlots, _deviceSpeed, _gpus, _cpuWorkers, _fallback,
+            _dtype, _shards, _threads, _loadThreads, _maxContext, _maxSequences, _maxStepTokens, _microBatches, _stepTimeout, _logLevel,
         ];
         foreach (var option in all)
         {
@@ -186,6 +216,7 @@ internal sealed class ModelOptions
             TpPlan = result.GetValue(_tpPlan),
             DeviceMap = deviceMap,
             MaxMemory = result.GetValue(_maxMemory) is { } memory ? MaxMemory.Parse(memory) : null,
+            Offload = ReadOffload(result),
             DeviceSpeeds = result.GetValue(_deviceSpeed) is { } speeds ? DeviceSpeeds.Parse(speeds) : [],
             Gpus = gpus,
             CpuWorkers = Positive(result, _cpuWorkers),
@@ -207,6 +238,21 @@ internal sealed class ModelOptions
     /// <summary>The least severe level that is logged.</summary>
     public LogLevel ReadLogLevel(ParseResult result, LogLevel whenNotGiven = LogLevel.Warning) =>
         result.GetValue(_logLevel) ?? whenNotGiven;
+
+    private OffloadRequest ReadOffload(ParseResult result)
+    {
+        var word = result.GetValue(_offload);
+        OffloadKind? kind = word is null
+            ? null
+            : OffloadKindNames.Find(word)
+                ?? throw new UsageException($"{_offload.Name} is \"{word}\": give {string.Join(", ", OffloadKindNames.All)}.");
+        var (blocks, slots) = (Positive(result, _blocksPerGroup, MostBlocksPerGroup), Positive(result, _offloadSlots, MostSlots));
+        return kind is OffloadKind.Group or null || (blocks ?? slots) is null
+            ? new OffloadRequest(kind, blocks, slots)
+            : throw new UsageException(
+                $"{(blocks is null ? _offloadSlots : _blocksPerGroup).Name} belongs to {_offload.Name} group, but {_offload.Name} is {word}: "
+                + "give one of them.");
+    }
 
     private bool ReadWeights(ParseResult result) => result.GetValue(_weights) switch
     {

@@ -1,4 +1,5 @@
 using TensorParallel.Coordinator.Planning.DeviceMaps;
+using TensorParallel.Coordinator.Planning.Offloading;
 using TensorParallel.Coordinator.Sharding;
 
 namespace TensorParallel.Coordinator.Hosting;
@@ -23,6 +24,9 @@ internal sealed record ModelArguments
 
     /// <summary>The places that exist, and their budgets.</summary>
     public IReadOnlyList<DeviceBudget>? MaxMemory { get; init; }
+
+    /// <summary>How weights that are off the devices come to them.</summary>
+    public OffloadRequest Offload { get; init; } = new();
 
     /// <summary>How fast devices read, by number; those not named are as fast as 1.</summary>
     public IReadOnlyList<KeyValuePair<string, double>> DeviceSpeeds { get; init; } = [];

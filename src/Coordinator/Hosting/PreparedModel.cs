@@ -1,6 +1,7 @@
 using TensorParallel.Coordinator.Engine;
 using TensorParallel.Coordinator.Planning;
 using TensorParallel.Coordinator.Planning.ModuleTrees;
+using TensorParallel.Coordinator.Planning.Offloading;
 using TensorParallel.Coordinator.Sharding;
 using TensorParallel.Coordinator.Text;
 using TensorParallel.Protocol.Architectures;
@@ -39,7 +40,7 @@ internal sealed record PreparedModel(
     public GenerateRequestFactory Requests { get; } =
         new(Tokenizer, Spec.VocabularySize, Plan.Limits.MaxContextTokens, Generation.EosTokenIds);
 
-    /// <summary>What the user should know of the devices chosen; sentences.</summary>
+    /// <summary>What the user should know of the devices chosen, and of what is not on them; sentences.</summary>
     public IReadOnlyList<string> Notices { get; init; } = [];
 
     /// <summary>Reads configuration and headers, checks them, selects the devices and plans.</summary>
@@ -91,18 +92,24 @@ internal sealed record PreparedModel(
         var generation = opened.Checkpoint?.GenerationConfig ?? GenerationConfig.Load(folder, ModelConfig.Load(path));
         var tokenizer = scope == PreparationScope.Run && HasTokenizer(folder, config) ? Tokenizer.Load(folder) : null;
         var choice = await choosing;
+        var plan = Planner.Plan(Request(arguments, opened.Spec, choice.Devices, opened.DType) with
+        {
+            Modules = ModulesOf(opened, path),
+        });
+        if (scope == PreparationScope.Run && arguments.MaxMemory is null)
+        {
+            HostMemory.Check(plan);
+        }
+
         var model = new PreparedModel(
             opened.Name,
             folder,
             opened.Spec,
             generation,
-            Planner.Plan(Request(arguments, opened.Spec, choice.Devices, opened.DType) with
-            {
-                Modules = ModulesOf(opened, path),
-            }),
+            plan,
             tokenizer)
         {
-            Notices = choice.Notices,
+            Notices = [.. choice.Notices, .. scope == PreparationScope.Run ? OffloadPlanner.Notes(plan.Ranks) : []],
             FreeBytes = choice.Devices.Where(device => device.FreeBytes is not null)
                 .ToDictionary(device => device.Name, device => device.FreeBytes!.Value),
             RandomWeightsConfig = config,
@@ -135,6 +142,7 @@ internal sealed record PreparedModel(
             UseDeviceMap = arguments.DeviceMap is not null,
             DeviceMap = arguments.DeviceMap ?? DeviceMapPlan.Fit,
             MaxMemory = arguments.MaxMemory,
+            Offload = arguments.Offload,
             AllowFallback = arguments.Fallback,
             Limits = new LimitsRequest(
             MaxStepTokens: arguments.MaxStepTokens,

@@ -1,6 +1,7 @@
 using TensorParallel.Coordinator.Planning.DeviceMaps;
 using TensorParallel.Coordinator.Planning.Fit;
 using TensorParallel.Coordinator.Planning.ModuleTrees;
+using TensorParallel.Coordinator.Planning.Offloading;
 using TensorParallel.Protocol.Checkpoints;
 using TensorParallel.Protocol.Parallel;
 
@@ -42,7 +43,8 @@ internal sealed record DeviceMapPlan(PlacedMap Placed, DType DType, ExecutionPla
             return new DeviceMapPlan(placed, request.DType, null, NotComputed(request));
         }
 
-        if (RunnableStages.Of(placed.Map, request.Spec, out var obstacle) is not { } stages)
+        var numbers = request.Devices.Select(device => device.Number).ToList();
+        if (RunnableStages.Of(placed.Map, request.Spec, numbers, out var obstacle) is not { } stages)
         {
             return new DeviceMapPlan(placed, request.DType, null, obstacle);
         }
@@ -54,7 +56,7 @@ internal sealed record DeviceMapPlan(PlacedMap Placed, DType DType, ExecutionPla
                 .Select(place => request.Devices.First(device => device.Number == place))
                 .ToList();
             var plan = Complete(
-                request with { Devices = devices }, fallbackReasons, placed, stages.Stages, stages.Notes);
+                request with { Devices = devices }, fallbackReasons, placed, stages.Stages, stages.Notes, stages.OffloadedOf);
             return new DeviceMapPlan(placed, request.DType, plan, "");
         }
         catch (PlanException exception)
@@ -67,27 +69,27 @@ internal sealed record DeviceMapPlan(PlacedMap Placed, DType DType, ExecutionPla
     {
         Planner.CheckDevices(request.Devices);
         var model = FitModelOf(request);
-        var spill = request.MaxMemory?.Where(budget => !budget.IsDevice).ToList() ?? [];
         var devices = request.Devices.Select(
             device => new FitDevice(device.Number, device.UsableBytes, device.Speed));
-        var placement = FitPlanner.Place(model, [.. devices], spill);
+        var placement = FitPlanner.Place(model, [.. devices], FitSpill.Of(request));
         var placed = new PlacedMap(
             Fit,
             placement.ToMap(model),
             request.MaxMemory ?? [.. request.Devices.Select(Budget)],
-            SpillNotes(placement));
+            request.CanCompute ? [] : SpillNotes(placement));
         if (!request.CanCompute)
         {
             return new DeviceMapPlan(placed, request.DType, null, NotComputed(request));
         }
 
-        if (placement.Spilled.Count > 0)
-        {
-            RunnableStages.Of(placed.Map, request.Spec, out var obstacle);
-            return new DeviceMapPlan(placed, request.DType, null, obstacle);
-        }
-
-        var plan = Complete(request, fallbackReasons, placed, [.. placement.Stages.Select(StageOf)], []);
+        var off = placement.Spilled.ToDictionary(module => module.Name, module => module.Residency);
+        var plan = Complete(request, fallbackReasons, placed, [.. placement.Stages.Select(StageOf)], [], stage =>
+        [
+            .. new[] { stage.Embedding }.Concat(stage.Blocks.Cast<StageModule?>()).Append(stage.Head)
+                .OfType<StageModule>()
+                .Where(module => off.ContainsKey(module.Name))
+                .Select(module => new OffloadedModule(module.Name, off[module.Name], module.Bytes)),
+        ]);
         return new DeviceMapPlan(placed, request.DType, plan, "");
 
         RankStage StageOf(FitStage stage)
@@ -112,7 +114,8 @@ internal sealed record DeviceMapPlan(PlacedMap Placed, DType DType, ExecutionPla
         IReadOnlyList<string> fallbackReasons,
         PlacedMap placed,
         IReadOnlyList<RankStage> stages,
-        IReadOnlyList<string> notes)
+        IReadOnlyList<string> notes,
+        Func<StageWeights, IReadOnlyList<OffloadedModule>> offloadedOf)
     {
         var draft = new ExecutionPlan(
             PlanMode.DeviceMap,
@@ -127,15 +130,25 @@ internal sealed record DeviceMapPlan(PlacedMap Placed, DType DType, ExecutionPla
         {
             DeviceMapBudget = placed.BudgetEntries,
         };
-        return LimitsPlanner.Complete(request, draft);
+        return LimitsPlanner.Complete(request, draft, (ranks, cacheBytes) => request.OffloadsAll
+            ? OffloadPlanner.Spill(request, ranks, cacheBytes)
+            :
+        [
+            .. ranks.Select((rank, i) =>
+            {
+                var stage = StageWeights.Of(request.Spec, rank);
+                return OffloadPlanner.WithModules(
+                    request, rank, offloadedOf(stage), OffloadPlanner.Room(request.Devices[i], rank, cacheBytes[i]));
+            }),
+        ]);
     }
 
-    private static IReadOnlyList<string> SpillNotes(FitPlacement placement) => placement.Spilled.Count == 0
-        ? []
-        : [.. placement.Spilled.GroupBy(unit => unit.Value).Select(place =>
-            $"{place.Count()} modules of {ByteText.Of(place.Sum(unit => unit.Key.WeightBytes))} are on " +
-            $"{place.Key}, beginning with " +
-            $"{place.First().Key.Modules[0]}: the devices have no room for them.")];
+    private static IReadOnlyList<string> SpillNotes(FitPlacement placement) =>
+    [
+        .. placement.Spilled.GroupBy(module => module.Residency).Select(place =>
+            $"{place.Count()} modules of {ByteText.Of(place.Sum(module => module.Bytes))} are on " +
+            $"{ResidencyNames.NameOf(place.Key)}, beginning with {place.First().Name}: the devices have no room for them."),
+    ];
 
     private static DeviceBudget Budget(PlanDevice device) => new(device.Number, device.UsableBytes);
 

@@ -1,3 +1,4 @@
+using TensorParallel.Coordinator.Planning.Offloading;
 using TensorParallel.Protocol.Generation;
 using TensorParallel.Protocol.Parallel;
 
@@ -18,7 +19,6 @@ internal static class LimitsPlanner
     private const long UnknownMemoryKvBytes = 1L << 30;
 
     // Of a GPU's free memory, kept free: what is told of it is rounded, and changes with what else runs.
-    private const int FreePart = 50;
 
     // Far above any use; keeps a mistyped number from becoming an allocation.
     private const int MostStepTokens = 1 << 20;
@@ -56,11 +56,17 @@ internal static class LimitsPlanner
         }
     }
 
-    /// <summary>The plan with its KV blocks chosen and all bytes counted.</summary>
+    /// <summary>The plan with what is off the devices decided, its KV blocks chosen and all bytes counted.</summary>
+    /// <param name="request">What is wanted.</param>
+    /// <param name="draft">The ranks with their weights.</param>
+    /// <param name="offload">
+    /// From ranks whose workspace is counted, and the least cache of each, to the same ranks with what is off their devices.
+    /// </param>
     /// <exception cref="PlanException">
     /// A rank's memory is too small for weights, activations and one full context.
     /// </exception>
-    public static ExecutionPlan Complete(PlanRequest request, ExecutionPlan draft)
+    public static ExecutionPlan Complete(
+        PlanRequest request, ExecutionPlan draft, Func<IReadOnlyList<RankPlan>, IReadOnlyList<long>, IReadOnlyList<RankPlan>> offload)
     {
         var limits = draft.Limits;
         var ranks = draft.Ranks.Select(rank => rank with
@@ -77,31 +83,39 @@ internal static class LimitsPlanner
         var blockBytes = ranks
             .Select(rank => KvCacheBytes.OfBlock(request.Spec, rank, limits.KvBlockTokens, request.DType))
             .ToList();
-        limits = limits with { KvBlocks = Blocks(request, limits, ranks, blockBytes) };
-        var complete = ranks.Zip(blockBytes, (rank, bytes) => rank with { KvBytes = checked(bytes * limits.KvBlocks) });
-        return draft with { Limits = limits, Ranks = [.. complete] };
+        var (wanted, least) = WantedBlocks(request, limits);
+        ranks = [.. offload(ranks, [.. blockBytes.Select(bytes => checked(bytes * least))])];
+        limits = limits with { KvBlocks = Blocks(request, limits, ranks, blockBytes, wanted, least) };
+        var complete = ranks.Zip(blockBytes, (rank, bytes) => rank with
+        {
+            KvBytes = checked(bytes * limits.KvBlocks),
+            BudgetBytes = request.Devices[rank.Rank] is { IsExactBudget: true, MemoryBytes: { } budget } ? budget : null,
+        }).ToList();
+        return draft with { Limits = limits, Ranks = complete, Notes = [.. draft.Notes, .. OffloadPlanner.Notes(complete)] };
     }
 
-    private static int Blocks(
-        PlanRequest request, StepLimits limits, List<RankPlan> ranks, List<long> blockBytes)
+    // As many as are wanted, and the fewest that will do: one full context, or what is asked for.
+    private static (int Wanted, int Least) WantedBlocks(PlanRequest request, StepLimits limits)
     {
         var oneContext = ((limits.MaxContextTokens - 1) / limits.KvBlockTokens) + 1;
         var wanted = request.Limits.KvBlocks ?? (int)Math.Min((long)oneContext * limits.MaxSequences, MostBlocks);
-        if (wanted < oneContext)
-        {
-            throw new PlanException(
+        return wanted >= oneContext
+            ? (wanted, request.Limits.KvBlocks ?? oneContext)
+            : throw new PlanException(
                 $"{wanted} KV blocks are asked for, but one context of {limits.MaxContextTokens} tokens takes " +
                 $"{oneContext}; ask for more blocks or for shorter contexts.");
-        }
+    }
 
+    private static int Blocks(
+        PlanRequest request, StepLimits limits, List<RankPlan> ranks, List<long> blockBytes, int wanted, int least)
+    {
         var problems = new List<string>();
         var blocks = (long)wanted;
-        var least = request.Limits.KvBlocks ?? oneContext;
         for (var i = 0; i < ranks.Count; i++)
         {
             if (blockBytes[i] == 0)
             {
-                if (Usable(request.Devices[i], ranks[i]) < ranks[i].WeightBytes + ranks[i].WorkspaceBytes)
+                if (request.Devices[i].UsableBeside(ranks[i].RuntimeBytes) < DeviceWeights(ranks[i]) + ranks[i].WorkspaceBytes)
                 {
                     problems.Add(Shortage(i, 0));
                 }
@@ -116,24 +130,19 @@ internal static class LimitsPlanner
             }
             else if (request.Limits.KvBlocks is null)
             {
-                blocks = Math.Max(oneContext, Math.Min(blocks, fit));
+                blocks = Math.Max(least, Math.Min(blocks, fit));
             }
         }
 
         return problems.Count == 0 ? (int)blocks : throw new PlanException(problems);
 
         string Shortage(int rank, int kvBlocks) => new MemoryShortage(
-            request, limits, ranks, rank, blockBytes[rank], kvBlocks, Usable(request.Devices[rank], ranks[rank])!.Value).Text();
+            request, limits, ranks, rank, blockBytes[rank], kvBlocks, request.Devices[rank].UsableBeside(ranks[rank].RuntimeBytes)!.Value).Text();
     }
 
-    // Where it is known what a worker takes besides, that and a fiftieth are left alone; else the tenth of PlanDevice. A budget that the
-    // user gave is for tensors alone.
-    private static long? Usable(PlanDevice device, RankPlan rank) =>
-        device.IsExactBudget || rank.RuntimeBytes == 0 || device.MemoryBytes is not { } memory
-            ? device.UsableBytes
-            : Math.Max(0, memory - (memory / FreePart) - rank.RuntimeBytes);
-
-    private static long Budget(PlanDevice device, RankPlan rank) => Usable(device, rank) is { } memory
-        ? Math.Max(0, memory - rank.WeightBytes - rank.WorkspaceBytes)
+    private static long Budget(PlanDevice device, RankPlan rank) => device.UsableBeside(rank.RuntimeBytes) is { } memory
+        ? Math.Max(0, memory - DeviceWeights(rank) - rank.WorkspaceBytes)
         : UnknownMemoryKvBytes;
+
+    private static long DeviceWeights(RankPlan rank) => rank.WeightBytes + (rank.Offload?.StagingBytes ?? 0);
 }

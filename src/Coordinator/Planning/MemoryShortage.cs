@@ -1,3 +1,4 @@
+using TensorParallel.Coordinator.Planning.Offloading;
 using TensorParallel.Protocol.Checkpoints;
 using TensorParallel.Protocol.Generation;
 using TensorParallel.Protocol.Parallel;
@@ -21,17 +22,41 @@ internal sealed record MemoryShortage(
 
     private RankPlan Plan => Ranks[Rank];
 
-    private long FixedBytes => Plan.WeightBytes + Plan.WorkspaceBytes;
+    private long StagingBytes => Plan.Offload?.StagingBytes ?? 0;
+
+    private long FixedBytes => Plan.WeightBytes + StagingBytes + Plan.WorkspaceBytes;
 
     /// <summary>One sentence.</summary>
     public string Text()
     {
         var device = Request.Devices[Rank];
         var kvBytes = KvBlocks * BlockBytes;
-        return $"Rank {Plan.Rank} ({device.Name}) needs {ByteText.Of(Plan.WeightBytes)} for weights, " +
+        var missing = FixedBytes + kvBytes - UsableBytes;
+        if (Plan.Offload is { SlotBytes: var slot } && slot > UsableBytes)
+        {
+            return $"Rank {Plan.Rank} ({device.Name}) must have {LargestMoved()} on its device to compute it, which takes " +
+                $"{ByteText.Of(slot)}, but {Memory(device)} {ByteText.Of(UsableBytes)}: with {ByteText.Of(Plan.WorkspaceBytes)} for " +
+                $"activations and sampling and {ByteText.Of(kvBytes)} for the KV cache {ByteText.Of(missing)} are missing; " +
+                $"{string.Join(", or ", Advice())}.";
+        }
+
+        var slots = Plan.Offload is { SlotBytes: > 0 } offload
+            ? $"{ByteText.Of(offload.StagingBytes)} for {(offload.Slots == 1 ? "a slot" : $"{offload.Slots} slots")} that the others come " +
+                "through, "
+            : "";
+        var stay = Plan.Offload is null ? "for weights" : "for weights that stay on it";
+        return $"Rank {Plan.Rank} ({device.Name}) needs {ByteText.Of(Plan.WeightBytes)} {stay}, {slots}" +
             $"{ByteText.Of(Plan.WorkspaceBytes)} for activations and sampling and {ByteText.Of(kvBytes)} for the KV " +
             $"cache, but {Memory(device)} {ByteText.Of(UsableBytes)}: " +
-            $"{ByteText.Of(FixedBytes + kvBytes - UsableBytes)} are missing; {string.Join(", or ", Advice())}.";
+            $"{ByteText.Of(missing)} are missing; {string.Join(", or ", Advice())}.";
+    }
+
+    private string LargestMoved()
+    {
+        var offload = Plan.Offload!;
+        var largest = OffloadGroups.Of(Request.Spec, offload.Kind, offload.BlocksPerGroup, offload.Modules, Plan.Tensors)
+            .MaxBy(group => group.Bytes)!.Modules;
+        return largest.Count == 1 ? largest[0] : $"{largest[0]} … {largest[^1]} together";
     }
 
     private string Memory(PlanDevice device) => device.IsExactBudget
@@ -57,7 +82,7 @@ internal sealed record MemoryShortage(
             }
         }
 
-        if (Devices() is { } devices)
+        if (Plan.Offload is null && Devices() is { } devices)
         {
             yield return $"use {devices} such devices";
         }
@@ -67,12 +92,43 @@ internal sealed record MemoryShortage(
             yield return "give --dtype bfloat16, which halves the weights";
         }
 
-        if (Plan.WorkspaceBytes > Plan.WeightBytes / 4)
+        if (Plan.WorkspaceBytes > (Plan.WeightBytes + StagingBytes) / 4)
         {
             yield return $"give a smaller --max-step-tokens (now {Limits.MaxStepTokens}) or --max-sequences (now {Limits.MaxSequences})";
         }
 
+        foreach (var way in OffloadAdvice())
+        {
+            yield return way;
+        }
+
         yield return "use devices with more free memory";
+    }
+
+    private IEnumerable<string> OffloadAdvice()
+    {
+        if (Plan.Offload is null)
+        {
+            var smallest = new SpillRule(Request.Offload).Smallest(StageWeights.Of(Request.Spec, Plan)).DeviceBytes;
+            if (smallest + Plan.WorkspaceBytes + (KvBlocks * BlockBytes) <= UsableBytes)
+            {
+                yield return Request.MaxMemory is null
+                    ? "give --offload group, which keeps weights in host memory"
+                    : "let weights lie in host memory: --max-memory …,cpu=…";
+            }
+        }
+        else if (Plan.Offload is { Kind: OffloadKind.Model })
+        {
+            yield return "give --offload group, which brings less at a time";
+        }
+        else if (Plan.Offload is { BlocksPerGroup: > 1 })
+        {
+            yield return $"give a smaller --blocks-per-group (now {Plan.Offload.BlocksPerGroup})";
+        }
+        else if (Plan.Offload is { Slots: > 1 })
+        {
+            yield return $"give fewer --offload-slots (now {Plan.Offload.Slots})";
+        }
     }
 
     // An estimate: weights and cache shared evenly, activations on each as now. Null where even many are not enough.

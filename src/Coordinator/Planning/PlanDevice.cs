@@ -13,6 +13,9 @@ internal sealed record PlanDevice(string Name, long? MemoryBytes = null, long? T
     // Where it is not known what a process and its libraries take beside the tensors; the rule of accelerate.
     private const double UsablePart = 0.9;
 
+    // Where it is known, a fiftieth is left alone: fragments, and what others begin to use meanwhile.
+    private const int FreePart = 50;
+
     /// <summary>
     /// <see cref="MemoryBytes"/> is what the user allows (<c>--max-memory</c>), all of it for tensors; else it is
     /// what the device has, of which a tenth is left alone.
@@ -29,6 +32,15 @@ internal sealed record PlanDevice(string Name, long? MemoryBytes = null, long? T
 
     /// <summary>Bytes for weights, cache and workspace; null: not known.</summary>
     public long? UsableBytes => IsExactBudget ? MemoryBytes : (long?)(MemoryBytes * UsablePart);
+
+    /// <summary>
+    /// Bytes for weights, cache and workspace where it is known what a worker takes besides, which is then left alone instead of the
+    /// tenth; null: not known. A budget that the user gave is for tensors alone.
+    /// </summary>
+    /// <param name="runtimeBytes">Of driver, libraries and scratch; 0: not known apart from the rest.</param>
+    public long? UsableBeside(long runtimeBytes) => IsExactBudget || runtimeBytes == 0 || MemoryBytes is not { } memory
+        ? UsableBytes
+        : Math.Max(0, memory - (memory / FreePart) - runtimeBytes);
 
     /// <summary>Its word in a device map: 1 of <c>cuda:1</c>.</summary>
     public string Number => DeviceKinds.NumberOf(Name);

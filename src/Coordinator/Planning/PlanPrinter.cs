@@ -1,6 +1,7 @@
 using System.Globalization;
 using Spectre.Console;
 using Spectre.Console.Rendering;
+using TensorParallel.Coordinator.Planning.Offloading;
 using TensorParallel.Protocol.Architectures;
 using TensorParallel.Protocol.Checkpoints;
 using TensorParallel.Protocol.Parallel;
@@ -37,7 +38,7 @@ internal sealed class PlanPrinter(IAnsiConsole console)
         console.WriteLine();
         console.Write(plan.Mode == PlanMode.TensorParallel ? Cuts(spec, plan) : Stages(spec, plan));
         console.WriteLine();
-        console.Write(Totals(plan));
+        console.Write(Totals(spec, plan));
         console.WriteLine();
         foreach (var line in CollectiveText.Of(spec, plan).Concat(plan.Notes.Select(note => $"Note: {note}")))
         {
@@ -113,13 +114,17 @@ internal sealed class PlanPrinter(IAnsiConsole console)
         return table;
     }
 
-    private static Table Totals(ExecutionPlan plan)
+    private static Table Totals(ModelSpec spec, ExecutionPlan plan)
     {
         // Processors have no memory of their own that driver and libraries would take a part of.
         var hasRuntime = plan.Ranks.Any(rank => rank.RuntimeBytes > 0);
-        var table = hasRuntime
-            ? NewTable("Rank", "Device", "Weights", "KV cache", "Activations", "Runtime", "Total")
-            : NewTable("Rank", "Device", "Weights", "KV cache", "Activations", "Total");
+        var isOffloaded = plan.Ranks.Any(rank => rank.Offload is not null);
+        var table = NewTable(
+        [
+            "Rank", "Device", "Weights", "KV cache", "Activations", .. isOffloaded ? (string[])["Slots"] : [],
+            .. hasRuntime ? (string[])["Runtime"] : [], "Total",
+            .. isOffloaded ? (string[])["Host", "Disk", "Bus a step"] : [],
+        ]);
         foreach (var column in table.Columns.Skip(2))
         {
             column.RightAligned();
@@ -127,28 +132,36 @@ internal sealed class PlanPrinter(IAnsiConsole console)
 
         foreach (var rank in plan.Ranks)
         {
-            Add(table, [Number(rank.Rank), rank.Device, .. Bytes([rank], hasRuntime)]);
+            Add(table, [Number(rank.Rank), rank.Device, .. Bytes([rank])]);
         }
 
         if (plan.WorldSize > 1)
         {
-            Add(table, ["all", "", .. Bytes(plan.Ranks, hasRuntime)]);
+            Add(table, ["all", "", .. Bytes(plan.Ranks)]);
         }
 
         return table;
-    }
 
-    private static IEnumerable<string> Bytes(IReadOnlyList<RankPlan> ranks, bool hasRuntime)
-    {
-        yield return ByteText.Of(ranks.Sum(rank => rank.WeightBytes));
-        yield return ByteText.Of(ranks.Sum(rank => rank.KvBytes));
-        yield return ByteText.Of(ranks.Sum(rank => rank.WorkspaceBytes));
-        if (hasRuntime)
+        IEnumerable<string> Bytes(IReadOnlyList<RankPlan> ranks)
         {
-            yield return ByteText.Of(ranks.Sum(rank => rank.RuntimeBytes));
+            long[] device =
+            [
+                ranks.Sum(rank => rank.WeightBytes),
+                ranks.Sum(rank => rank.KvBytes),
+                ranks.Sum(rank => rank.WorkspaceBytes),
+                .. isOffloaded ? (long[])[ranks.Sum(rank => rank.Offload?.StagingBytes ?? 0)] : [],
+                .. hasRuntime ? (long[])[ranks.Sum(rank => rank.RuntimeBytes)] : [],
+            ];
+            long[] beside = isOffloaded
+                ?
+                [
+                    ranks.Sum(rank => rank.Offload?.HostBytes ?? 0),
+                    ranks.Sum(rank => rank.Offload?.DiskBytes ?? 0),
+                    ranks.Sum(rank => OffloadPlanner.BusBytes(spec, rank)),
+                ]
+                : [];
+            return device.Append(device.Sum()).Concat(beside).Select(ByteText.Of);
         }
-
-        yield return ByteText.Of(ranks.Sum(rank => rank.TotalBytes));
     }
 
     private static Table NewTable(params string[] columns)

@@ -1,5 +1,6 @@
 using TensorParallel.Coordinator.Planning.DeviceMaps;
 using TensorParallel.Coordinator.Planning.ModuleTrees;
+using TensorParallel.Coordinator.Planning.Offloading;
 using TensorParallel.Protocol.Architectures;
 using TensorParallel.Protocol.Checkpoints;
 
@@ -33,6 +34,12 @@ internal sealed record PlanRequest(ModelSpec Spec, IReadOnlyList<PlanDevice> Dev
     /// <see cref="Devices"/>.
     /// </summary>
     public IReadOnlyList<DeviceBudget>? MaxMemory { get; init; }
+
+    /// <summary>How weights that are off the devices come to them, and whether they are to be off.</summary>
+    public OffloadRequest Offload { get; init; } = new();
+
+    /// <summary>Offloading is asked for and no budgets are given: everything that its kind covers is off the devices.</summary>
+    public bool OffloadsAll => Offload.Kind is not null && MaxMemory is null;
 
     /// <summary>A custom plan that cannot be honoured may become a device map too, as <c>auto</c> does.</summary>
     public bool AllowFallback { get; init; }

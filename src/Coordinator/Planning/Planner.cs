@@ -1,3 +1,4 @@
+using TensorParallel.Coordinator.Planning.Offloading;
 using TensorParallel.Protocol.Parallel;
 
 namespace TensorParallel.Coordinator.Planning;
@@ -67,12 +68,13 @@ internal static class Planner
             LimitsPlanner.Sizes(request),
             planner.Ranks(),
             [.. resolved.Notes, .. planner.Notes()]);
-        return LimitsPlanner.Complete(request, draft);
+        return LimitsPlanner.Complete(
+            request, draft, (ranks, cacheBytes) => OffloadPlanner.Spill(request, ranks, cacheBytes));
     }
 
     // The fallback is the runtime's own decision, so the strategy is its own too.
     private static ExecutionPlan Fallback(PlanRequest request, IReadOnlyList<string> reasons) =>
-        Runnable(DeviceMapPlan.Make(request with { DeviceMap = DeviceMapPlan.Fit, MaxMemory = null }, reasons));
+        Runnable(DeviceMapPlan.Make(request with { DeviceMap = DeviceMapPlan.Fit }, reasons));
 
     private static ExecutionPlan Runnable(DeviceMapPlan map) =>
         map.Plan ?? throw new PlanException(map.Obstacle);

@@ -158,6 +158,15 @@ public static class PlanJson
         json.WriteNumber("kv_bytes", rank.KvBytes);
         json.WriteNumber("workspace_bytes", rank.WorkspaceBytes);
         json.WriteNumber("runtime_bytes", rank.RuntimeBytes);
+        if (rank.BudgetBytes is { } budget)
+        {
+            json.WriteNumber("budget_bytes", budget);
+        }
+        else
+        {
+            json.WriteNull("budget_bytes");
+        }
+
         json.WritePropertyName("layers");
         WriteRange(json, rank.Layers);
         json.WriteBoolean("has_embedding", rank.HasEmbedding);

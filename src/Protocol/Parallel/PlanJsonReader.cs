@@ -65,13 +65,15 @@ internal static class PlanJsonReader
             : throw plan.Wrong("device_map", "it must be there in the mode device_map, and null otherwise.");
     }
 
-    // A worker runs what is on devices; cpu and disk are none.
+    // What a map puts on cpu or disk is brought to the device of some rank.
     private static void CheckPlaces(StrictObject plan, ExecutionPlan result)
     {
         var numbers = result.Ranks.Select(rank => DeviceKinds.NumberOf(rank.Device)).ToHashSet();
         foreach (var (module, place) in result.DeviceMap ?? [])
         {
-            if (!numbers.Contains(place))
+            var isOffloaded = ResidencyNames.Find(place) is { } residency
+                && result.Ranks.Any(rank => rank.Offload?.Modules.Any(offloaded => offloaded.Residency == residency) ?? false);
+            if (!isOffloaded && !numbers.Contains(place))
             {
                 throw plan.Wrong("device_map", $"{Quote.Of(module)} is on {Quote.Of(place)}, which is no rank's device.");
             }
@@ -115,6 +117,7 @@ internal static class PlanJsonReader
         {
             Offload = rank.ObjectOrNull("offload") is { } offload ? Offload(offload) : null,
             RuntimeBytes = rank.Bytes("runtime_bytes"),
+            BudgetBytes = rank.BytesOrNull("budget_bytes"),
         };
         rank.End();
         var duplicate = result.Tensors.GroupBy(tensor => tensor.Name).FirstOrDefault(group => group.Count() > 1);

@@ -43,4 +43,10 @@ public sealed record RankPlan(
 
     /// <summary>Everything its worker takes of the device.</summary>
     public long TotalBytes => WeightBytes + KvBytes + WorkspaceBytes + (Offload?.StagingBytes ?? 0) + RuntimeBytes;
+
+    /// <summary>
+    /// What the user lets this rank use of its device's memory, all purposes together; null: no such bound. The sum of all bytes of the
+    /// plan is within it.
+    /// </summary>
+    public long? BudgetBytes { get; init; }
 }

@@ -44,6 +44,12 @@ internal sealed class StrictObject(JsonElement element, string path)
 
     public long Bytes(string key) => Whole(key, Get(key), 0, long.MaxValue);
 
+    public long? BytesOrNull(string key)
+    {
+        var value = Get(key);
+        return value.ValueKind == JsonValueKind.Null ? null : Whole(key, value, 0, long.MaxValue);
+    }
+
     public IndexRange Range(string key) => Range(key, Get(key));
 
     public IReadOnlyList<IndexRange> Ranges(string key) => [.. Items(key).Select(item => Range(key, item))];

@@ -8,8 +8,8 @@ namespace TensorParallel.Worker.Devices;
 /// </summary>
 /// <param name="name">Name as plans write it, for example <c>cpu:0</c>.</param>
 /// <param name="threads">Threads that operations use, the calling one included.</param>
-/// <param name="memoryBudgetBytes">Most bytes to allocate; null: what this process may use by the system's
-/// account.</param>
+/// <param name="memoryBudgetBytes">Most bytes to allocate, without scratch; null: what this process may use by the
+/// system's account.</param>
 /// <param name="poison">Fill fresh memory with 0xFF (NaN in every float dtype), so that tests notice reads of unset
 /// memory.</param>
 internal sealed unsafe class CpuDevice(string name, int threads, long? memoryBudgetBytes = null, bool poison = false)
@@ -37,8 +37,8 @@ internal sealed unsafe class CpuDevice(string name, int threads, long? memoryBud
         lock (_lock)
         {
             ObjectDisposedException.ThrowIf(_disposed, this);
-            var free = _budget - _current.Sum();
-            if (bytes > free)
+            var free = _budget - _current.Sum() + _current[(int)MemoryPurpose.Scratch];
+            if (purpose != MemoryPurpose.Scratch && bytes > free)
             {
                 throw OutOfMemory(bytes, purpose, free);
             }

@@ -15,6 +15,9 @@ internal enum MemoryPurpose
     /// <summary>Buffers that weights pass through while loading.</summary>
     Staging,
 
-    /// <summary>What operations, samplers and collectives keep for themselves; see the plan's <c>DeviceScratch</c>.</summary>
+    /// <summary>
+    /// What operations, samplers and collectives keep for themselves: on GPUs the plan's <c>DeviceScratch</c>; temporaries of a processor's
+    /// operations are in no plan and not within a budget.
+    /// </summary>
     Scratch,
 }

@@ -42,7 +42,7 @@ internal static class DeviceBackendCatalog
 
     private static DeviceBackend OpenCpu(DeviceOpening opening)
     {
-        var device = new CpuDevice(opening.Name, opening.Threads, poison: opening.Poison);
+        var device = new CpuDevice(opening.Name, opening.Threads, opening.MemoryBudgetBytes, opening.Poison);
         return new DeviceBackend(device, new CpuOps(device), new CpuSamplingOps())
         {
             Measuring = new CpuMeasuringOps(device),

@@ -20,7 +20,8 @@ internal sealed class RankModelLoader : IRankModelLoader
         var owned = new Stack<IDisposable>();
         try
         {
-            var opening = new DeviceOpening(load.Plan.Ranks[load.Rank].Device, load.Threads);
+            var plan = load.Plan.Ranks[load.Rank];
+            var opening = new DeviceOpening(plan.Device, load.Threads, MemoryBudgetBytes: plan.BudgetBytes);
             var backend = Own(load.Timeline.Measure("device", () => DeviceBackendCatalog.Open(opening)));
             var kernels = PrepareKernels(load, backend.Ops);
             if (load.Rank == 0 && backend.Warning is { } warning)

@@ -76,7 +76,7 @@ public sealed class LimitsPlannerTests
         Assert.Equal(
             "Rank 1 (cuda:1) needs 8.0 GiB for weights, 55.6 MiB for activations and sampling and 128 MiB for the KV " +
             $"cache, but its 6.0 GiB of memory less {runtime} for driver and libraries and a fiftieth are 5.0 GiB: 3.1 GiB are missing; " +
-            "use 4 such devices, or use devices with more free memory.",
+            "use 4 such devices, or give --offload group, which keeps weights in host memory, or use devices with more free memory.",
             problems[1]);
     }
 

@@ -65,6 +65,7 @@ public sealed class CpuDeviceTests
             [
                 new MemoryUse(MemoryPurpose.Weights, 50, 150), new MemoryUse(MemoryPurpose.KvCache, 7, 7),
                 new MemoryUse(MemoryPurpose.Workspace, 0, 0), new MemoryUse(MemoryPurpose.Staging, 0, 0),
+                new MemoryUse(MemoryPurpose.Scratch, 0, 0),
             ],
             device.MemoryUse());
         Assert.Throws<ObjectDisposedException>(() => first.Address);
@@ -81,6 +82,7 @@ public sealed class CpuDeviceTests
         Assert.Contains("401 bytes wanted for KvCache, 400 free of a budget of 1,000", exception.Message,
             StringComparison.Ordinal);
         device.Allocate(400, MemoryPurpose.KvCache);
+        device.Allocate(5000, MemoryPurpose.Scratch);
         first.Dispose();
         device.Allocate(600, MemoryPurpose.Weights);
     }

@@ -1,43 +1,59 @@
+using TensorParallel.Coordinator.Planning.Offloading;
 using TensorParallel.Protocol.Architectures;
 using TensorParallel.Protocol.Parallel;
 
 namespace TensorParallel.Coordinator.Planning.DeviceMaps;
 
 /// <summary>
-/// From a device map to stages that workers can run one after the other: embedding, layers and head on devices, each
-/// device with consecutive layers.
+/// From a device map to stages that workers can run one after the other: embedding, layers and head, each device with consecutive
+/// layers. What the map leaves on cpu or disk is brought to the device of the module before it; what comes before the first device, to
+/// that one.
 /// </summary>
 /// <param name="Places">
 /// Device numbers with something to compute, in the order in which the map first names them.
 /// </param>
 /// <param name="Stages">What each of them computes.</param>
+/// <param name="Off">Modules off the devices, and where they lie.</param>
 /// <param name="Notes">Where a stage differs from the map's words without a difference in what is computed.</param>
 internal sealed record RunnableStages(
-    IReadOnlyList<string> Places, IReadOnlyList<RankStage> Stages, IReadOnlyList<string> Notes)
+    IReadOnlyList<string> Places,
+    IReadOnlyList<RankStage> Stages,
+    IReadOnlyDictionary<string, Residency> Off,
+    IReadOnlyList<string> Notes)
 {
     /// <summary>The stages; null where the map cannot be run, and <paramref name="obstacle"/> says why.</summary>
-    public static RunnableStages? Of(DeviceMap map, ModelSpec spec, out string obstacle)
+    /// <param name="map">The map.</param>
+    /// <param name="spec">The model.</param>
+    /// <param name="devices">Numbers of the devices that there are: a map that names none runs on the first.</param>
+    /// <param name="obstacle">Why not; empty where it can be run.</param>
+    public static RunnableStages? Of(DeviceMap map, ModelSpec spec, IReadOnlyList<string> devices, out string obstacle)
     {
         obstacle = "";
-        IReadOnlyList<string> modules =
-        [
-            spec.Embedding.Name, .. spec.Blocks.Select(block => block.Name), spec.FinalNorm.Name, spec.OutputHead.Name,
-        ];
-        if (OffDevice(map, modules) is { } offDevice)
+        IReadOnlyList<string> computed = [spec.Embedding.Name, .. spec.Blocks.Select(block => block.Name), spec.OutputHead.Name];
+        if (computed.Append(spec.FinalNorm.Name).FirstOrDefault(module => IsCut(map, module)) is { } cut)
         {
-            obstacle = offDevice;
+            var places = Inside(map, cut).Append(map.PlaceOf(cut)).Where(place => place is not null).Distinct();
+            obstacle = $"The device map cuts {cut} between {string.Join(" and ", places.Select(Words))}; to run, a layer must be in " +
+                "one place.";
             return null;
         }
 
-        if (modules.FirstOrDefault(module => IsCut(map, module)) is { } cut)
+        var off = computed
+            .Select(module => (Module: module, Place: ResidencyNames.Find(map.PlaceOf(module)!)))
+            .Where(module => module.Place is Residency.Host or Residency.Disk)
+            .ToDictionary(module => module.Module, module => module.Place!.Value);
+        if (off.Count == 0 && map.PlaceOf(spec.FinalNorm.Name) is DeviceBudget.Cpu or DeviceBudget.Disk)
         {
-            obstacle = $"The device map cuts {cut} between devices; to run, a layer must be on one.";
+            obstacle = $"The device map leaves nothing but {spec.FinalNorm.Name} beside the devices, where it cannot be computed; put " +
+                $"it on the device of {spec.OutputHead.Name}.";
             return null;
         }
 
-        var layers = spec.Blocks.Select(block => map.PlaceOf(block.Name)!).ToList();
-        var embedding = map.PlaceOf(spec.Embedding.Name)!;
-        var (head, notes) = HeadPlace(map, spec, layers[^1]);
+        var own = computed.Select(module => off.ContainsKey(module) ? null : map.PlaceOf(module)).ToList();
+        var first = own.Find(place => place is not null) ?? devices[0];
+        var run = own.Select((_, i) => own.Take(i + 1).LastOrDefault(place => place is not null) ?? first).ToList();
+        var (embedding, layers) = (run[0], run[1..^1]);
+        var (head, notes) = HeadPlace(map, spec, layers[^1], run[^1], off);
         var chain = Runs([embedding, .. layers, head]);
         if (chain.GroupBy(place => place).FirstOrDefault(place => place.Count() > 1) is { } twice)
         {
@@ -47,21 +63,51 @@ internal sealed record RunnableStages(
             return null;
         }
 
-        return new RunnableStages(chain, [.. chain.Select(Stage)], notes);
+        return new RunnableStages(chain, [.. chain.Select(Stage)], off, notes);
 
         RankStage Stage(string place)
         {
-            var first = layers.IndexOf(place);
-            var range = first < 0 ? new IndexRange(0, 0) : new IndexRange(first, layers.LastIndexOf(place) + 1);
+            var start = layers.IndexOf(place);
+            var range = start < 0 ? new IndexRange(0, 0) : new IndexRange(start, layers.LastIndexOf(place) + 1);
             return new RankStage(range, place == embedding, place == head);
         }
     }
 
+    /// <summary>What is off the device of a rank, in the order of use.</summary>
+    public IReadOnlyList<OffloadedModule> OffloadedOf(StageWeights stage)
+    {
+        var off = Off.ToDictionary();
+        if (stage.SharesTable)
+        {
+            // One table lies in one place: that of its first name.
+            var (embedding, head) = (stage.Embedding!.Value.Name, stage.Head!.Value.Name);
+            off.Remove(head);
+            if (off.TryGetValue(embedding, out var place))
+            {
+                off[head] = place;
+            }
+        }
+
+        return
+        [
+            .. new[] { stage.Embedding }.Concat(stage.Blocks.Cast<StageModule?>()).Append(stage.Head)
+                .OfType<StageModule>()
+                .Where(module => off.ContainsKey(module.Name))
+                .Select(module => new OffloadedModule(module.Name, off[module.Name], module.Bytes)),
+        ];
+    }
+
     // A tied head is the embedding's table: accelerate keeps the two together, here the last stage has a copy. The
     // norm is a vector and goes with the head.
-    private static (string Head, IReadOnlyList<string> Notes) HeadPlace(DeviceMap map, ModelSpec spec, string lastLayer)
+    private static (string Head, IReadOnlyList<string> Notes) HeadPlace(
+        DeviceMap map, ModelSpec spec, string lastLayer, string head, Dictionary<string, Residency> off)
     {
-        var (norm, head) = (map.PlaceOf(spec.FinalNorm.Name)!, map.PlaceOf(spec.OutputHead.Name)!);
+        if (off.ContainsKey(spec.OutputHead.Name))
+        {
+            return (head, []);
+        }
+
+        var norm = map.PlaceOf(spec.FinalNorm.Name)!;
         if (spec.TieWordEmbeddings && head != lastLayer && head == map.PlaceOf(spec.Embedding.Name))
         {
             return (lastLayer, [
@@ -72,25 +118,11 @@ internal sealed record RunnableStages(
 
         return norm == head
             ? (head, [])
-            : (head, [$"The map has {spec.FinalNorm.Name} on device {norm}; it runs on device {head}, with " +
+            : (head, [$"The map has {spec.FinalNorm.Name} on {Words(norm)}; it runs on device {head}, with " +
                 $"{spec.OutputHead.Name}."]);
     }
 
-    private static string? OffDevice(DeviceMap map, IReadOnlyList<string> modules)
-    {
-        var off = modules
-            .SelectMany(module => Inside(map, module)
-                .Append(map.PlaceOf(module))
-                .Select(place => (Module: module, Place: place)))
-            .Where(module => module.Place is DeviceBudget.Cpu or DeviceBudget.Disk)
-            .Distinct()
-            .ToList();
-        return off.Count == 0
-            ? null
-            : $"The device map leaves {off.Count} of {modules.Count} modules on " +
-                $"{string.Join(" and ", off.Select(m => m.Place).Distinct())}, " +
-                $"beginning with {off[0].Module}; only maps with everything on devices can be run yet.";
-    }
+    private static string Words(string? place) => DeviceBudget.IsNumber(place!) ? $"device {place}" : place!;
 
     private static bool IsCut(DeviceMap map, string module) =>
         Inside(map, module).Append(map.PlaceOf(module)).Where(place => place is not null).Distinct().Count() > 1;

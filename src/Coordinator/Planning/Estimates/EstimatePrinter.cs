@@ -7,6 +7,8 @@ namespace TensorParallel.Coordinator.Planning.Estimates;
 /// <summary>An estimate as tables that people read.</summary>
 internal sealed class EstimatePrinter(IAnsiConsole console)
 {
+    private const double BusGigabytes = 25;
+
     /// <summary>Writes all of it.</summary>
     public void Print(MemoryEstimate estimate)
     {
@@ -51,13 +53,31 @@ internal sealed class EstimatePrinter(IAnsiConsole console)
 
         console.WriteLine($"Given memory, {Mode(spread)}: {(spread.Fits ? "fits" : "does not fit")} with " +
             $"{Sequences(estimate)}.");
+        var isOffloaded = spread.Devices.Any(device => device.StagingBytes > 0);
         Write(
-            ["Device", "Weights", "KV cache", "Workspace", "Runtime", "Total", "Budget"],
+            ["Device", "Weights", "KV cache", "Workspace", .. isOffloaded ? (string[])["Slots"] : [], "Runtime", "Total", "Budget"],
             spread.Devices.Select(device => (string[])
-                [device.Device, .. Parts(device), device.BudgetBytes is { } budget ? ByteText.Of(budget) : ""]));
+            [
+                device.Device,
+                ByteText.Of(device.WeightBytes),
+                ByteText.Of(device.KvBytes),
+                ByteText.Of(device.WorkspaceBytes),
+                .. isOffloaded ? (string[])[ByteText.Of(device.StagingBytes)] : [],
+                ByteText.Of(device.RuntimeBytes),
+                ByteText.Of(device.TotalBytes),
+                device.BudgetBytes is { } budget ? ByteText.Of(budget) : "",
+            ]));
         foreach (var (place, bytes) in spread.Spilled)
         {
             console.WriteLine($"On {place}: {ByteText.Of(bytes)} of weights.");
+        }
+
+        if (spread.Devices.Select(device => device.BusBytes).DefaultIfEmpty().Max() is > 0 and var bus)
+        {
+            console.WriteLine(string.Create(
+                CultureInfo.InvariantCulture,
+                $"To the busiest device come {ByteText.Of(bus)} a token: at {BusGigabytes} GB/s (PCIe 4.0, 16 lanes) a token takes at " +
+                $"least {bus / (BusGigabytes * 1e9):0.000} s."));
         }
 
         WriteContext(spread, estimate);

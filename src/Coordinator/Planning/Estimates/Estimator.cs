@@ -65,7 +65,7 @@ internal static class Estimator
     private static IEnumerable<SpreadEstimate> Equal(SpreadEstimator spreads, int count, int context)
     {
         var devices = Enumerable.Range(0, count).Select(number => new DeviceBudget($"{number}", null)).ToList();
-        yield return spreads.TensorParallel(devices, context);
+        yield return spreads.TensorParallel(devices, [], context);
         yield return spreads.DeviceMap(devices, [], context);
     }
 
@@ -81,9 +81,10 @@ internal static class Estimator
         var most = request.Spec.MaxPositionEmbeddings;
         return
         [
-            spreads.TensorParallel(devices, context) with
+            spreads.TensorParallel(devices, spill, context) with
             {
-                LargestContext = LargestContext(most, tokens => spreads.TensorParallel(devices, tokens).Fits),
+                LargestContext = LargestContext(most, tokens => spreads.TensorParallel(devices, [], tokens).Fits)
+                    ?? LargestContext(most, tokens => spreads.TensorParallel(devices, spill, tokens).Fits),
             },
             spreads.DeviceMap(devices, spill, context) with
             {

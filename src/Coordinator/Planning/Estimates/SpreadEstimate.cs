@@ -20,8 +20,8 @@ internal sealed record SpreadEstimate(
     public bool Fits => Obstacle is null && Devices.All(device => device.Fits);
 
     /// <summary>
-    /// The longest context that still fits with the same batch and nothing more spilled, at most the model's own; null:
-    /// none fits, or no budget is given.
+    /// The longest context that still fits with the same batch, at most the model's own: with nothing beside the devices, or where
+    /// that is not possible, with as much there as it takes; null: none fits, or no budget is given.
     /// </summary>
     [JsonPropertyName("largest_context")]
     public int? LargestContext { get; init; }

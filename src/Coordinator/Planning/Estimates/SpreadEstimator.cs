@@ -1,5 +1,6 @@
 using TensorParallel.Coordinator.Planning.DeviceMaps;
 using TensorParallel.Coordinator.Planning.Fit;
+using TensorParallel.Coordinator.Planning.Offloading;
 using TensorParallel.Protocol.Generation;
 using TensorParallel.Protocol.Parallel;
 
@@ -12,8 +13,49 @@ internal sealed class SpreadEstimator(EstimateRequest request)
 
     /// <summary>Tensor parallel over devices.</summary>
     /// <param name="budgets">Devices; without bytes: nothing is checked.</param>
+    /// <param name="spill">Host memory and disk.</param>
     /// <param name="contextTokens">Tokens of a sequence.</param>
-    public SpreadEstimate TensorParallel(IReadOnlyList<DeviceBudget> budgets, int contextTokens)
+    public SpreadEstimate TensorParallel(
+        IReadOnlyList<DeviceBudget> budgets, IReadOnlyList<DeviceBudget> spill, int contextTokens)
+    {
+        var whole = WholeTensorParallel(budgets, contextTokens);
+        return whole.Fits || whole.Obstacle is not null || spill.Count == 0 || !request.CanRun
+            ? whole
+            : Spilling(whole, budgets, spill, contextTokens);
+    }
+
+    // By the planner itself; families that cannot be computed are not cut there.
+    private SpreadEstimate Spilling(
+        SpreadEstimate whole, IReadOnlyList<DeviceBudget> budgets, IReadOnlyList<DeviceBudget> spill, int contextTokens)
+    {
+        try
+        {
+            var plan = Planner.Plan(RequestFor([.. budgets.Select(Device)], contextTokens) with { MaxMemory = [.. budgets, .. spill] });
+            return whole with
+            {
+                Devices =
+                [
+                    .. plan.Ranks.Select((rank, i) => new DeviceNeed(
+                        budgets[i].Device, rank.WeightBytes, rank.KvBytes, rank.WorkspaceBytes, budgets[i].Bytes)
+                    {
+                        StagingBytes = rank.Offload?.StagingBytes ?? 0,
+                        BusBytes = OffloadPlanner.BusBytes(request.Spec, rank),
+                    }),
+                ],
+                Spilled = SpilledBytes(plan.Ranks.SelectMany(rank => rank.Offload?.Modules ?? [])),
+            };
+        }
+        catch (PlanException exception)
+        {
+            return whole with { Obstacle = exception.Message };
+        }
+    }
+
+    private static Dictionary<string, long> SpilledBytes(IEnumerable<OffloadedModule> modules) => modules
+        .GroupBy(module => module.Residency)
+        .ToDictionary(place => ResidencyNames.NameOf(place.Key), place => place.Sum(module => module.Bytes));
+
+    private SpreadEstimate WholeTensorParallel(IReadOnlyList<DeviceBudget> budgets, int contextTokens)
     {
         var devices = budgets.Select(budget => Device(budget with { Bytes = null }));
         var plan = Planner.Plan(RequestFor([.. devices], contextTokens));
@@ -50,14 +92,14 @@ internal sealed class SpreadEstimator(EstimateRequest request)
             var model = FitModel.Of(
                 request.Spec, request.DType, request.DType, limits, request.CanRun ? null : request.Modules);
             var devices = budgets.Select(budget => new FitDevice(budget.Device, budget.Bytes));
-            var placement = FitPlanner.Place(model, [.. devices], spill);
+            var placement = FitPlanner.Place(
+                model, [.. devices], new FitSpill(new OffloadRequest(), SpillPlaces.Of(spill)));
             return new SpreadEstimate(
                 mode,
                 budgets.Count,
                 [.. placement.Stages.Select((stage, i) => Need(model, stage, limits, budgets[i].Bytes, budgets.Count))],
                 null,
-                placement.Spilled.GroupBy(unit => unit.Value).ToDictionary(
-                    place => place.Key, place => place.Sum(unit => unit.Key.WeightBytes)));
+                SpilledBytes(placement.Spilled));
         }
         catch (PlanException exception)
         {
@@ -67,12 +109,18 @@ internal sealed class SpreadEstimator(EstimateRequest request)
 
     private DeviceNeed Need(FitModel model, FitStage stage, StepLimits limits, long? budget, int stages)
     {
-        var isWhole = stage.Units.Contains(model.Embedding) && stage.Units.Contains(model.Head);
-        var weights = stage.Units.Sum(unit => unit.WeightBytes) - (isWhole ? model.SharedBytes : 0);
+        var weights = model.WeightsOf(stage.Units).TotalBytes;
         var kv = stage.Units.Sum(unit => unit.KvBytes);
+        var (resident, staging) = stage.Choice is { } choice
+            ? (choice.ResidentBytes, choice.DeviceBytes - choice.ResidentBytes)
+            : (weights, 0);
         var headTokens = stage.Units.Contains(model.Head) ? request.Spec.VocabularySize : 0;
         var runtime = DeviceRuntime.Bytes(DeviceKinds.Cuda, headTokens, limits, stages);
-        return new DeviceNeed(stage.Device.Name, weights, kv, stage.MemoryBytes - weights - kv, runtime, budget);
+        return new DeviceNeed(stage.Device.Name, resident, kv, stage.MemoryBytes - resident - staging - kv, runtime, budget)
+        {
+            StagingBytes = staging,
+            BusBytes = stage.Choice?.MovedBytes ?? 0,
+        };
     }
 
     private PlanRequest RequestFor(IReadOnlyList<PlanDevice> devices, int contextTokens) =>

@@ -1,7 +1,9 @@
 using TensorParallel.Coordinator.Planning.ModuleTrees;
+using TensorParallel.Coordinator.Planning.Offloading;
 using TensorParallel.Protocol.Architectures;
 using TensorParallel.Protocol.Checkpoints;
 using TensorParallel.Protocol.Generation;
+using TensorParallel.Protocol.Parallel;
 
 namespace TensorParallel.Coordinator.Planning.Fit;
 
@@ -23,6 +25,21 @@ internal sealed record FitModel(
     /// <summary>All units in order.</summary>
     public IReadOnlyList<FitUnit> Units => [Embedding, .. Layers, Head];
 
+    /// <summary>What a stage of consecutive units holds, by what can leave its device.</summary>
+    public StageWeights WeightsOf(IReadOnlyList<FitUnit> units)
+    {
+        var (hasEmbedding, hasHead) = (units.Contains(Embedding), units.Contains(Head));
+        var shares = hasEmbedding && hasHead && SharedBytes > 0;
+        return new StageWeights(
+            !hasHead ? 0 : shares ? Head.WeightBytes - SharedBytes : Head.FixedBytes,
+            hasEmbedding ? Module(Embedding) : null,
+            [.. units.Where(unit => unit.Layer is not null).Select(Module)],
+            !hasHead ? null : new StageModule(Head.Modules[^1], shares ? 0 : Head.WeightBytes - Head.FixedBytes, Head.SlotBytes),
+            shares);
+
+        static StageModule Module(FitUnit unit) => new(unit.Modules[0], unit.WeightBytes, unit.SlotBytes);
+    }
+
     /// <summary>Measures a model.</summary>
     /// <param name="spec">The model.</param>
     /// <param name="dtype">Dtype of weights and cache.</param>
@@ -42,17 +59,25 @@ internal sealed record FitModel(
         return new FitModel(
             new([spec.Embedding.Name], null, table, 0, (long)spec.HiddenSize * element),
             [.. spec.Blocks.Select(Layer)],
-            new([spec.FinalNorm.Name, spec.OutputHead.Name], null, norm + table, 0, norm + table),
+            new([spec.FinalNorm.Name, spec.OutputHead.Name], null, norm + table, 0, norm + table)
+            {
+                SlotBytes = OffloadGroups.Align(table),
+                FixedBytes = norm,
+            },
             spec.TieWordEmbeddings ? table : 0,
             FitWorkspace.Of(spec, dtype, activation, limits),
             limits);
 
         FitUnit Layer(BlockSpec block, int layer)
         {
-            var weights = sizes?[block.Name] ?? ModelSpecTensors.Of(block).Sum(tensor => tensor.Elements * element);
+            var tensors = ModelSpecTensors.Of(block).Select(tensor => tensor.Elements * element).ToList();
+            var weights = sizes?[block.Name] ?? tensors.Sum();
             var position = 2L * block.Attention.NumKeyValueHeads * block.Attention.HeadDim * element;
             var read = weights - IdleBytes(sizes, block.Name) + (position * limits.MaxContextTokens);
-            return new FitUnit([block.Name], layer, weights, position * positions, read);
+            return new FitUnit([block.Name], layer, weights, position * positions, read)
+            {
+                SlotBytes = sizes is null ? tensors.Sum(OffloadGroups.Align) : OffloadGroups.Align(weights),
+            };
         }
     }
 

@@ -28,7 +28,7 @@ internal static class FitPartition
 
         double Share(int device, int start, int end)
         {
-            var share = problem.MemoryBytes(start, end) / (knowsAll ? problem.Devices[device].Bytes!.Value : 1.0);
+            var share = problem.MemoryBytes(device, start, end) / (knowsAll ? problem.Devices[device].Bytes!.Value : 1.0);
             return share * share;
         }
     }
@@ -56,10 +56,11 @@ internal static class FitPartition
             var from = starts[device + 1] = [.. Enumerable.Range(0, units + 1)];
             for (var end = 1; end <= units; end++)
             {
-                // A longer stage takes more memory and time: where it is too long, all that begin earlier are.
-                for (var start = end - 1; start >= 0 && MayHold(device, start, end); start--)
+                // A longer stage takes more memory: where it is too long, all that begin earlier are. Not always more time: where two
+                // slots find no room, one leaves more layers on the device.
+                for (var start = end - 1; start >= 0 && problem.Fits(device, start, end); start--)
                 {
-                    var total = problem.MayCutBefore(start) && problem.MayCutBefore(end)
+                    var total = problem.MayCutBefore(start) && problem.MayCutBefore(end) && problem.Time(device, start, end) <= longest
                         ? join(best[start], cost(device, start, end))
                         : double.PositiveInfinity;
                     if (total < next[end])
@@ -73,9 +74,6 @@ internal static class FitPartition
         }
 
         return best[units];
-
-        bool MayHold(int device, int start, int end) =>
-            problem.Fits(device, start, end) && problem.Time(device, start, end) <= longest;
     }
 
     private static int[] Ends(FitProblem problem, int[][] starts)

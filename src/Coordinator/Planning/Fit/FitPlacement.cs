@@ -1,24 +1,30 @@
 using TensorParallel.Coordinator.Planning.DeviceMaps;
+using TensorParallel.Protocol.Parallel;
 
 namespace TensorParallel.Coordinator.Planning.Fit;
 
 /// <summary>Where <c>fit</c> puts a model.</summary>
 /// <param name="Stages">One entry a device, in order.</param>
-/// <param name="Spilled">Units beside the devices, each with its place: <c>cpu</c> or <c>disk</c>.</param>
-internal sealed record FitPlacement(
-    IReadOnlyList<FitStage> Stages, IReadOnlyList<KeyValuePair<FitUnit, string>> Spilled)
+internal sealed record FitPlacement(IReadOnlyList<FitStage> Stages)
 {
-    /// <summary>Time of the slowest stage; layers that are spilled are not in it.</summary>
+    /// <summary>What is beside the devices, in the order of use.</summary>
+    public IReadOnlyList<OffloadedModule> Spilled => [.. Stages.SelectMany(stage => stage.Offloaded)];
+
+    /// <summary>Time of the slowest stage.</summary>
     public double SlowestStage => Stages.Max(stage => stage.Time);
 
     /// <summary>The device map, unmerged, in model order.</summary>
     public DeviceMap ToMap(FitModel model)
     {
         var places = Stages
-            .SelectMany(stage => stage.Units.Select(unit => KeyValuePair.Create(unit, stage.Device.Name)))
-            .Concat(Spilled)
-            .ToDictionary();
+            .SelectMany(stage => stage.Units.SelectMany(unit => unit.Modules.Select(module => (module, stage.Device.Name))))
+            .ToDictionary(entry => entry.module, entry => entry.Name);
+        foreach (var module in Spilled)
+        {
+            places[module.Name] = ResidencyNames.NameOf(module.Residency);
+        }
+
         return new DeviceMap([
-            .. model.Units.SelectMany(unit => unit.Modules.Select(module => KeyValuePair.Create(module, places[unit])))]);
+            .. model.Units.SelectMany(unit => unit.Modules.Select(module => KeyValuePair.Create(module, places[module])))]);
     }
 }

@@ -1,79 +1,57 @@
-using TensorParallel.Coordinator.Planning.DeviceMaps;
+using TensorParallel.Coordinator.Planning.Offloading;
 using TensorParallel.Protocol.Parallel;
 
 namespace TensorParallel.Coordinator.Planning.Fit;
 
 /// <summary>
 /// Our own strategy: consecutive units on consecutive devices so that the slowest stage is as fast as it can be, with
-/// cache, embedding, head and workspace counted. Nothing is spilled while the devices have room; what must be is the
-/// embedding first (a token reads one row of it), then the last layers, as few as possible: to host memory, then to
-/// disk.
+/// cache, embedding, head and workspace counted. Nothing is spilled while the devices have room. What must be is spilled by every
+/// device from its own units (<see cref="SpillRule"/>), so that every device's bus carries a part of it.
 /// </summary>
 internal static class FitPlanner
 {
     /// <summary>The placement.</summary>
     /// <param name="model">The model.</param>
     /// <param name="devices">Devices, in the order of stages; at least one.</param>
-    /// <param name="spill">Host memory and disk, as far as they may be used.</param>
+    /// <param name="spill">Host memory and disk, as far as they may be used, and how.</param>
     /// <exception cref="PlanException">It fits nowhere; with numbers.</exception>
-    public static FitPlacement Place(
-        FitModel model, IReadOnlyList<FitDevice> devices, IReadOnlyList<DeviceBudget> spill)
+    public static FitPlacement Place(FitModel model, IReadOnlyList<FitDevice> devices, FitSpill spill)
     {
-        if (Whole(model, devices) is { } placement)
+        if (!spill.All && Whole(model, devices) is { } placement)
         {
             return placement;
         }
 
-        return spill.Count > 0 ? Spilling(model, devices, spill) : throw new PlanException(TooSmall(model, devices));
+        if (!spill.Places.Any)
+        {
+            throw new PlanException(TooSmall(model, devices));
+        }
+
+        var problem = new FitProblem(model, devices, embeddingStays: true, spill);
+        var spilled = Solve(problem) ?? throw new PlanException(TooSmallForOffloading(model, devices, spill));
+        var modules = SpillPlacement.Of(
+            [.. spilled.Stages.Where(stage => stage.Choice is not null)
+                .Select(stage => new StageSpill(model.WeightsOf(stage.Units), stage.Choice!))],
+            spill.Places);
+        var next = 0;
+        return new FitPlacement([.. spilled.Stages.Select(
+            stage => stage.Choice is null ? stage : stage with { Offloaded = modules[next++] })]);
     }
 
     // A stage for the embedding alone costs every token one more way between devices: only where nothing else fits.
     private static FitPlacement? Whole(FitModel model, IReadOnlyList<FitDevice> devices) =>
         new[] { true, false }
-            .Select(embeddingStays => Solve(new FitProblem(model, model.Units, devices, embeddingStays), []))
+            .Select(embeddingStays => Solve(new FitProblem(model, devices, embeddingStays)))
             .FirstOrDefault(placement => placement is not null);
 
-    private static FitPlacement Spilling(
-        FitModel model, IReadOnlyList<FitDevice> devices, IReadOnlyList<DeviceBudget> spill)
-    {
-        // The more layers stay, the more memory they take: the most that fit are found by halving.
-        var (fit, tooMany) = (-1, model.Layers.Count);
-        while (tooMany - fit > 1)
-        {
-            var middle = (fit + tooMany) / 2;
-            (fit, tooMany) = Keeping(model, devices, middle, keepsEmbedding: false) is null
-                ? (fit, middle)
-                : (middle, tooMany);
-        }
-
-        var placement = fit < 0
-            ? null
-            : Keeping(model, devices, fit, keepsEmbedding: true) ?? Keeping(model, devices, fit, keepsEmbedding: false);
-        return placement is null
-            ? throw new PlanException(TooSmall(model, devices))
-            : placement with { Spilled = Places(placement, model, spill) };
-    }
-
-    // Spilled layers run on the device of the head, between its own layers and the head: it holds their cache, and room
-    // for one of them.
-    private static FitPlacement? Keeping(
-        FitModel model, IReadOnlyList<FitDevice> devices, int layers, bool keepsEmbedding)
-    {
-        var spilled = model.Layers.Skip(layers).ToList();
-        var reserve = spilled.Sum(layer => layer.KvBytes) + spilled.Max(layer => layer.WeightBytes);
-        IReadOnlyList<FitUnit> kept =
-            [.. keepsEmbedding ? [model.Embedding] : Array.Empty<FitUnit>(), .. model.Layers.Take(layers), model.Head];
-        return Solve(new FitProblem(model, kept, devices, embeddingStays: true, reserve), []);
-    }
-
-    private static FitPlacement? Solve(FitProblem problem, IReadOnlyList<KeyValuePair<FitUnit, string>> spilled)
+    private static FitPlacement? Solve(FitProblem problem)
     {
         if (FitPartition.Find(problem) is not { } ends)
         {
             return null;
         }
 
-        return new FitPlacement([.. ends.Select(Stage)], spilled);
+        return new FitPlacement([.. ends.Select(Stage)]);
 
         FitStage Stage(int end, int device)
         {
@@ -81,51 +59,18 @@ internal static class FitPlanner
             return new FitStage(
                 problem.Devices[device],
                 [.. problem.Units.Skip(start).Take(end - start)],
-                problem.MemoryBytes(start, end),
-                problem.Time(device, start, end));
+                problem.MemoryBytes(device, start, end),
+                problem.Time(device, start, end),
+                problem.Choice(device, start, end));
         }
-    }
-
-    private static List<KeyValuePair<FitUnit, string>> Places(
-        FitPlacement placement, FitModel model, IReadOnlyList<DeviceBudget> spill)
-    {
-        var kept = placement.Stages.SelectMany(stage => stage.Units).ToHashSet();
-        var (place, used) = (0, 0L);
-        var places = new List<KeyValuePair<FitUnit, string>>();
-        foreach (var unit in model.Units.Where(unit => !kept.Contains(unit)))
-        {
-            while (place < spill.Count && used + unit.WeightBytes > (spill[place].Bytes ?? long.MaxValue))
-            {
-                (place, used) = (place + 1, 0);
-            }
-
-            if (place == spill.Count)
-            {
-                throw new PlanException(NoRoomBeside(model, kept, spill));
-            }
-
-            used += unit.WeightBytes;
-            places.Add(new(unit, spill[place].Device));
-        }
-
-        return places;
-    }
-
-    private static string NoRoomBeside(FitModel model, HashSet<FitUnit> kept, IReadOnlyList<DeviceBudget> spill)
-    {
-        var bytes = model.Units.Where(unit => !kept.Contains(unit)).Sum(unit => unit.WeightBytes);
-        var offers = string.Join(", ", spill.Select(budget => $"{budget.Device} {ByteText.Of(budget.Bytes ?? 0)}"));
-        return $"{ByteText.Of(bytes)} of weights do not fit on the devices, and not beside them either " +
-            $"({offers}); give more " +
-            "in --max-memory, for example cpu=… or disk=….";
     }
 
     private static string TooSmall(FitModel model, IReadOnlyList<FitDevice> devices)
     {
         var largestBudget = devices.Max(device => device.Bytes ?? long.MaxValue);
-        var problem = new FitProblem(model, model.Units, devices, embeddingStays: false);
+        var problem = new FitProblem(model, devices, embeddingStays: false);
         var largest = Enumerable.Range(0, model.Units.Count).MaxBy(unit => problem.MemoryBytes(unit, unit + 1));
-        var context = $"one context of {model.Limits.MaxContextTokens} tokens";
+        var context = Context(model);
         if (problem.MemoryBytes(largest, largest + 1) is var alone && alone > largestBudget)
         {
             return $"For {string.Join(" and ", model.Units[largest].Modules)} alone a device needs " +
@@ -140,9 +85,28 @@ internal static class FitPlanner
         return $"The model takes {ByteText.Of(weights)} of weights, {ByteText.Of(kv)} for the KV cache of " +
             $"{context} and up to " +
             $"{ByteText.Of(problem.MemoryBytes(0, model.Units.Count) - weights - kv)} of workspace a device, but " +
-            $"{(devices.Count == 1 ? "the device offers" : $"{devices.Count} devices offer")} " +
-            $"{ByteText.Of(devices.Sum(device => device.Bytes ?? 0))}, in whole layers; use more devices, a " +
+            $"{Offer(devices)}, in whole layers; use more devices, a " +
             "smaller dtype or a " +
-            "shorter --max-context, or give --max-memory with cpu=….";
+            "shorter --max-context, or let weights lie in host memory: --max-memory …,cpu=….";
     }
+
+    private static string TooSmallForOffloading(FitModel model, IReadOnlyList<FitDevice> devices, FitSpill spill)
+    {
+        var problem = new FitProblem(model, devices, embeddingStays: true);
+        var stage = model.WeightsOf(model.Units);
+        var all = new SpillRule(spill.Offload).Smallest(stage);
+        var kv = model.Units.Sum(unit => unit.KvBytes);
+        var workspace = problem.MemoryBytes(0, model.Units.Count) - stage.TotalBytes - kv;
+        return $"Even with its weights beside the devices ({spill.Places}) the model needs {ByteText.Of(all.DeviceBytes)} on a device " +
+            $"for weights on their way (the largest, {stage.LargestMoved?.Name}, takes {ByteText.Of(stage.LargestMoved?.SlotBytes ?? 0)}) " +
+            $"and for those that stay, {ByteText.Of(workspace)} of workspace, and {ByteText.Of(kv)} for the KV cache of " +
+            $"{Context(model)}, but {Offer(devices)}: give larger budgets, a shorter --max-context, fewer --max-step-tokens or " +
+            "--offload sequential.";
+    }
+
+    private static string Context(FitModel model) => $"one context of {model.Limits.MaxContextTokens} tokens";
+
+    private static string Offer(IReadOnlyList<FitDevice> devices) =>
+        (devices.Count == 1 ? "the device offers " : $"{devices.Count} devices offer ") +
+        ByteText.Of(devices.Sum(device => device.Bytes ?? 0));
 }

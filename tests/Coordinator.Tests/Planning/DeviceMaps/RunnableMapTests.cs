@@ -56,10 +56,10 @@ public sealed class RunnableMapTests
     }
 
     [Theory]
-    [InlineData("llama-3.1-8b", "0=5GiB,cpu=64GiB", "auto", "leaves 27 of 35 modules on cpu, beginning with model.layers.7")]
-    [InlineData("llama-3.1-8b", "0=5GiB,cpu=64GiB", "fit", "of 35 modules on cpu")]
+    [InlineData("llama-3.1-8b", "0=5GiB,cpu=64GiB", "auto", "through, ")]
+    [InlineData("llama-3.1-8b", "0=30GiB", """{ "model.embed_tokens": 0, "model.layers": 0, "model.norm": "cpu", "lm_head": 0 }""", "leaves nothing but model.norm beside the devices")]
     [InlineData("llama-3.1-8b", "0=30GiB,1=30GiB", """{ "model.embed_tokens": 0, "model.layers": 1, "model.norm": 1, "lm_head": 0 }""", "comes back to device 0 (0 → 1 → 0 along the model)")]
-    [InlineData("llama-3.2-1b", "0=30GiB,1=30GiB", "CUT", "cuts model.layers.0 between devices")]
+    [InlineData("llama-3.2-1b", "0=30GiB,1=30GiB", "CUT", "cuts model.layers.0 between device 0 and device 1")]
     [InlineData("qwen3-4b", "0=30GiB", "auto", "Models of type qwen3 can be planned, but not run yet.")]
     [InlineData("mixtral-8x7b", "0=80GiB,1=80GiB", "fit", "Models of type mixtral can be planned, but not run yet.")]
     [InlineData("llama-3.1-8b", "0=22GiB,1=15GiB", "balanced_low_0", "Rank 0 (cuda:1) needs 15.0 GiB for weights")]

@@ -114,10 +114,13 @@ public sealed class EstimatorTests
         Assert.All(without, spread => Assert.False(spread.Fits));
         Assert.All(without, spread => Assert.Null(spread.LargestContext));
         Assert.Contains("The model takes 131 GiB of weights", without[1].Obstacle, StringComparison.Ordinal);
-        Assert.False(with[0].Fits);
-        Assert.True(with[1].Fits);
-        Assert.InRange(with[1].Spilled["cpu"], 100L << 30, 131L << 30);
-        Assert.Equal(2048, with[1].LargestContext);
+        Assert.All(with, spread =>
+        {
+            Assert.True(spread.Fits);
+            Assert.InRange(spread.Spilled["cpu"], 100L << 30, 131L << 30);
+            Assert.InRange(spread.Devices[0].BusBytes, 100L << 30, spread.Spilled["cpu"]);
+            Assert.Equal(2048, spread.LargestContext);
+        });
     }
 
     [Fact]

@@ -1,4 +1,5 @@
 using TensorParallel.Coordinator.Planning.Fit;
+using TensorParallel.Coordinator.Planning.Offloading;
 using TensorParallel.Protocol.Generation;
 using TensorParallel.Protocol.Parallel;
 using Xunit;
@@ -20,7 +21,7 @@ public sealed class FitPropertyTests
             var cuts = Cuts(model.Units.Count, devices.Count).ToList();
             foreach (var embeddingStays in new[] { true, false })
             {
-                var problem = new FitProblem(model, model.Units, devices, embeddingStays);
+                var problem = new FitProblem(model, devices, embeddingStays);
                 var best = cuts.Min(ends => Slowest(problem, ends));
                 var found = FitPartition.Find(problem);
 
@@ -32,11 +33,11 @@ public sealed class FitPropertyTests
                 }
             }
 
-            var equal = Slowest(new FitProblem(model, model.Units, devices, false), EqualLayers(model, devices.Count));
+            var equal = Slowest(new FitProblem(model, devices, false), EqualLayers(model, devices.Count));
             if (!double.IsPositiveInfinity(equal))
             {
                 compared++;
-                Assert.True(FitPlanner.Place(model, devices, []).SlowestStage <= equal * FitPartition.Tolerance * (1 + 1e-9), $"seed {seed}, case {i}");
+                Assert.True(FitPlanner.Place(model, devices, FitSpill.Never).SlowestStage <= equal * FitPartition.Tolerance * (1 + 1e-9), $"seed {seed}, case {i}");
             }
         }
 
@@ -53,11 +54,12 @@ public sealed class FitPropertyTests
         {
             var (model, devices) = (Model(random), Devices(random));
             var fits = new[] { true, false }.Any(stays =>
-                FitPartition.Find(new FitProblem(model, model.Units, devices, stays)) is not null);
+                FitPartition.Find(new FitProblem(model, devices, stays)) is not null);
+            var spill = new FitSpill(new OffloadRequest(), new SpillPlaces(200, long.MaxValue));
             FitPlacement placement;
             try
             {
-                placement = FitPlanner.Place(model, devices, [new("cpu", 200), new("disk", null)]);
+                placement = FitPlanner.Place(model, devices, spill);
             }
             catch (PlanException)
             {
@@ -65,12 +67,9 @@ public sealed class FitPropertyTests
                 continue;
             }
 
-            Assert.Equal(
-                model.Units.Order(ByIdentity.Of(model)),
-                placement.Stages.SelectMany(stage => stage.Units).Concat(placement.Spilled.Select(unit => unit.Key))
-                    .Order(ByIdentity.Of(model)));
+            Assert.Equal(model.Units, placement.Stages.SelectMany(stage => stage.Units));
             Assert.All(placement.Stages, stage => Assert.True(stage.Device.Bytes is null || stage.MemoryBytes <= stage.Device.Bytes));
-            Assert.True(placement.Spilled.Where(unit => unit.Value == "cpu").Sum(unit => unit.Key.WeightBytes) <= 200);
+            Assert.True(placement.Spilled.Where(module => module.Residency == Residency.Host).Sum(module => module.Bytes) <= 200);
             Assert.True(!fits || placement.Spilled.Count == 0, $"seed {seed}, case {i}");
             Assert.Equal(model.Units.Sum(unit => unit.Modules.Count), placement.ToMap(model).Entries.DistinctBy(e => e.Key).Count());
             (spilled, whole) = (spilled + (placement.Spilled.Count > 0 ? 1 : 0), whole + (placement.Spilled.Count > 0 ? 0 : 1));
@@ -129,14 +128,5 @@ public sealed class FitPropertyTests
         return [.. Enumerable.Range(0, devices).Select(device => device >= partition.Ranks - 1
             ? model.Units.Count
             : partition[device].End + 1)];
-    }
-
-    private sealed class ByIdentity(FitModel model) : IComparer<FitUnit>
-    {
-        public static ByIdentity Of(FitModel model) => new(model);
-
-        public int Compare(FitUnit? x, FitUnit? y) => Index(x!).CompareTo(Index(y!));
-
-        private int Index(FitUnit unit) => model.Units.ToList().IndexOf(unit);
     }
 }
