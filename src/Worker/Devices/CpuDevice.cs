@@ -37,7 +37,7 @@ internal sealed unsafe class CpuDevice(string name, int threads, long? memoryBud
         lock (_lock)
         {
             ObjectDisposedException.ThrowIf(_disposed, this);
-            var free = _budget - _current.Sum();
+            var free = FreeBytes(purpose);
             if (bytes > free)
             {
                 throw OutOfMemory(bytes, purpose, free);
@@ -56,6 +56,8 @@ internal sealed unsafe class CpuDevice(string name, int threads, long? memoryBud
             return buffer;
         }
     }
+
+    public ICopyQueue OpenCopyQueue() => new CpuCopyQueue(Name, isLate: poison);
 
     public void CopyToDevice(ReadOnlySpan<byte> source, DeviceBuffer target, long offset) =>
         source.CopyTo(new Span<byte>(Range(target, offset, source.Length), source.Length));
@@ -113,6 +115,15 @@ internal sealed unsafe class CpuDevice(string name, int threads, long? memoryBud
             _buffers.Remove(buffer);
             _current[(int)buffer.Purpose] -= buffer.Bytes;
         }
+    }
+
+    // The budget is the device's; weights that are off it lie in what else the process may use.
+    private long FreeBytes(MemoryPurpose purpose)
+    {
+        var host = _current[(int)MemoryPurpose.HostWeights];
+        return purpose == MemoryPurpose.HostWeights
+            ? GC.GetGCMemoryInfo().TotalAvailableMemoryBytes - _current.Sum()
+            : _budget - (_current.Sum() - host);
     }
 
     private void* AllocateNative(long bytes, MemoryPurpose purpose, long free)

@@ -5,9 +5,9 @@ namespace TensorParallel.Worker.Loading;
 
 /// <summary>
 /// One loader thread's work: file bytes into the slots of its lane, gathered and converted on the way, or straight into their place
-/// where the device's memory is this process's own. One thread.
+/// where that is memory of this process. One thread.
 /// </summary>
-internal sealed unsafe class ChunkTransfer(IDevice device, IUploadLane lane)
+internal sealed unsafe class ChunkTransfer(IUploadLane lane)
 {
     private byte[] _unconverted = [];
 
@@ -20,9 +20,9 @@ internal sealed unsafe class ChunkTransfer(IDevice device, IUploadLane lane)
         {
             var chunk = chunks[i];
             var file = files[chunk.Source.File];
-            if (device.IsHostMemory && !chunk.Converts && (chunk.IsDense || !chunk.WithGaps))
+            if (chunk.Destination.Buffer.IsHostMemory)
             {
-                ReadInPlace(file, chunk);
+                TransferInPlace(file, chunk);
                 continue;
             }
 
@@ -80,9 +80,24 @@ internal sealed unsafe class ChunkTransfer(IDevice device, IUploadLane lane)
         }
     }
 
-    private static void ReadInPlace(SafetensorsFile file, in ReadChunk chunk)
+    // With gaps between its rows, or in another dtype, a rectangle is read into memory of this thread and picked out of there.
+    private void TransferInPlace(SafetensorsFile file, in ReadChunk chunk)
     {
         var place = chunk.Destination;
+        if (chunk.Converts || (chunk.WithGaps && !chunk.IsDense))
+        {
+            var source = Grow(chunk.ReadBytes);
+            Read(file, chunk, source);
+            var pitch = chunk.WithGaps && !chunk.IsDense ? chunk.PitchBytes : chunk.RowBytes;
+            for (var row = 0; row < place.Rows; row++)
+            {
+                var target = new Span<byte>((void*)place.RowsAt(row, 1).Address, place.Columns * place.DType.SizeInBytes());
+                DTypeConversion.Convert(chunk.Source.DType, source.Slice((int)(row * pitch), chunk.RowBytes), place.DType, target);
+            }
+
+            return;
+        }
+
         if (chunk.IsDense && (place.Rows == 1 || place.RowStride == place.Columns))
         {
             file.Read(chunk.FileOffset, new Span<byte>((void*)place.Address, (int)chunk.OwnedBytes), chunk.Source.Name);

@@ -10,6 +10,7 @@ internal sealed class SafetensorsFile : IDisposable
 {
     private readonly SafeFileHandle _handle;
     private readonly string _path;
+    private readonly (long Length, DateTime Written) _identity;
     private long _bytesRead;
 
     /// <summary>Opens the file; throws <see cref="CheckpointException"/> when it cannot be opened.</summary>
@@ -19,6 +20,7 @@ internal sealed class SafetensorsFile : IDisposable
         try
         {
             _handle = File.OpenHandle(path, options: FileOptions.SequentialScan); // the disk then fetches further ahead
+            _identity = Identity();
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -54,7 +56,32 @@ internal sealed class SafetensorsFile : IDisposable
         Interlocked.Add(ref _bytesRead, target.Length);
     }
 
+    /// <summary>
+    /// Throws a <see cref="CheckpointException"/> if the file was written to, replaced or taken away since it was opened: what was read
+    /// of it may then be of another model.
+    /// </summary>
+    public void ThrowIfChanged()
+    {
+        try
+        {
+            var now = new FileInfo(_path);
+            if (Identity() == _identity && now.Exists && (now.Length, now.LastWriteTimeUtc) == _identity)
+            {
+                return;
+            }
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new CheckpointException($"{_path}: cannot be looked at any more: {e.Message}", e);
+        }
+
+        throw new CheckpointException(
+            $"{_path}: the file has changed since it was opened, while weights are still read from it; put it back or load the model again.");
+    }
+
     public void Dispose() => _handle.Dispose();
+
+    private (long Length, DateTime Written) Identity() => (RandomAccess.GetLength(_handle), File.GetLastWriteTimeUtc(_handle));
 
     private int ReadSome(long offset, Span<byte> target, string tensor)
     {

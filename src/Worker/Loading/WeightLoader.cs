@@ -97,7 +97,7 @@ internal sealed class WeightLoader(IReadOnlyDictionary<string, TensorInfo> tenso
             try
             {
                 using var lane = device.OpenUploadLane(ChunkBytes);
-                var transfer = new ChunkTransfer(device, lane);
+                var transfer = new ChunkTransfer(lane);
                 var underWay = new Queue<long>();
                 for (var i = Interlocked.Increment(ref next);
                     i < batches.Count && failures.IsEmpty;

@@ -1,0 +1,25 @@
+using TensorParallel.Worker.Devices;
+using TensorParallel.Worker.Quantization;
+
+namespace TensorParallel.Worker.Modules;
+
+/// <summary>
+/// Where the weights of a module lie, and who has to know when they are used. Modules compute with tensors and do not see the difference.
+/// </summary>
+internal interface IWeightPlace
+{
+    /// <summary>Memory that operations find weights in; the caller disposes what it is given.</summary>
+    DeviceBuffer Allocate(long bytes);
+
+    /// <summary>
+    /// What has to be loaded now so that <paramref name="target"/>, in memory of <see cref="Allocate"/>, is there when operations come:
+    /// itself, or the same part with another destination; null where it is read from files for each use.
+    /// </summary>
+    WeightTarget? ToLoad(WeightTarget target);
+
+    /// <summary>The weights are read by what is issued from now on.</summary>
+    void Enter();
+
+    /// <summary>What was issued before was the last that reads them in this pass.</summary>
+    void Leave();
+}

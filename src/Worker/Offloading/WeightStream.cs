@@ -1,0 +1,111 @@
+using TensorParallel.Worker.Devices;
+
+namespace TensorParallel.Worker.Offloading;
+
+/// <summary>
+/// Brings groups to their slots ahead of their use, round and round over the steps: as soon as a slot's last reader is issued, the group
+/// that uses the slot next is queued behind it. When every slot holds what it is needed for next, nothing moves. A group that is used
+/// out of order (a step without logits leaves out the head) is fetched when it is asked for. Used by the thread that issues operations;
+/// owns its slots, but not their memory.
+/// </summary>
+internal sealed class WeightStream : IDisposable
+{
+    private readonly ICopyQueue _queue;
+    private readonly IReadOnlyList<StreamSlot> _slots;
+    private readonly GroupReader? _reader;
+
+    /// <summary>A stream at rest.</summary>
+    /// <param name="queue">Copies from homes.</param>
+    /// <param name="slots">The slots, which may be added until it begins; groups without weights are in none.</param>
+    /// <param name="reader">Reads groups without home; null where all have one.</param>
+    public WeightStream(ICopyQueue queue, IReadOnlyList<StreamSlot> slots, GroupReader? reader)
+    {
+        (_queue, _slots, _reader) = (queue, slots, reader);
+    }
+
+    /// <summary>Fills the slots; the homes are loaded.</summary>
+    public void Begin()
+    {
+        foreach (var slot in _slots.Where(slot => slot.Groups.Count > 0))
+        {
+            Fetch(slot, slot.Groups[0]);
+        }
+    }
+
+    /// <summary>What is issued from now on reads the group.</summary>
+    /// <exception cref="Protocol.Checkpoints.CheckpointException">It could not be read from its files.</exception>
+    public void Enter(WeightGroup group)
+    {
+        if (group.UsedBytes == 0)
+        {
+            return;
+        }
+
+        var slot = _slots[group.SlotNumber];
+        if (slot.Content != group)
+        {
+            Fetch(slot, group);
+        }
+
+        if (slot.IsAwaited)
+        {
+            return;
+        }
+
+        if (slot.Read is { } read)
+        {
+            read.Wait();
+        }
+        else
+        {
+            slot.Arrived.HoldDevice();
+        }
+
+        slot.IsAwaited = true;
+    }
+
+    /// <summary>What was issued so far is the last that reads the group in this pass.</summary>
+    public void Leave(WeightGroup group)
+    {
+        if (group.UsedBytes == 0)
+        {
+            return;
+        }
+
+        var slot = _slots[group.SlotNumber];
+        var next = slot.After(group);
+        if (next != group)
+        {
+            Fetch(slot, next);
+        }
+    }
+
+    public void Dispose()
+    {
+        foreach (var slot in _slots)
+        {
+            slot.Dispose();
+        }
+    }
+
+    private void Fetch(StreamSlot slot, WeightGroup group)
+    {
+        if (slot is { IsAwaited: false, Read: { } underWay })
+        {
+            underWay.Wait(); // what nobody came for is read to its end before the slot is filled anew
+        }
+
+        _queue.Release(slot.Memory);
+        (slot.Content, slot.IsAwaited, slot.Read) = (group, false, null);
+        if (group.Home is { } home)
+        {
+            _queue.Copy(home, slot.Memory, group.UsedBytes);
+            slot.Arrived.Set();
+        }
+        else
+        {
+            slot.Free.Set();
+            slot.Read = (_reader ?? throw new InvalidOperationException($"Nobody reads {group.Name}.")).Begin(group, slot.Free);
+        }
+    }
+}
