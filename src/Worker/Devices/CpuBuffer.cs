@@ -2,12 +2,13 @@ using System.Runtime.InteropServices;
 
 namespace TensorParallel.Worker.Devices;
 
-/// <summary>Native memory of a <see cref="CpuDevice"/>, or a part of such a buffer; it outlives no device.</summary>
+/// <summary>Native memory of a <see cref="CpuDevice"/>, a part of such a buffer, or memory of another's; it outlives no device.</summary>
 internal sealed unsafe class CpuBuffer : DeviceBuffer
 {
     private readonly CpuDevice _device;
     private readonly CpuBuffer? _whole;
     private readonly long _offset;
+    private readonly bool _isForeign;
     private void* _memory;
 
     /// <summary>
@@ -18,6 +19,15 @@ internal sealed unsafe class CpuBuffer : DeviceBuffer
     {
         _device = device;
         _memory = memory;
+    }
+
+    /// <summary>Memory that stays another's, at <paramref name="address"/>.</summary>
+    internal CpuBuffer(CpuDevice device, nint address, long bytes)
+        : base(bytes, MemoryPurpose.HostWeights)
+    {
+        _device = device;
+        _isForeign = true;
+        _memory = (void*)address;
     }
 
     private CpuBuffer(CpuBuffer whole, long offset, long bytes)
@@ -55,7 +65,7 @@ internal sealed unsafe class CpuBuffer : DeviceBuffer
 
     public override void Dispose()
     {
-        if (_memory is not null)
+        if (_memory is not null && !_isForeign)
         {
             _device.Forget(this);
             NativeMemory.AlignedFree(_memory);

@@ -57,6 +57,9 @@ internal sealed unsafe class CpuDevice(string name, int threads, long? memoryBud
         }
     }
 
+    /// <summary>Memory of this process that another owns, for operations of this device; it counts in nobody's books.</summary>
+    public CpuBuffer View(nint address, long bytes) => new(this, address, bytes);
+
     public ICopyQueue OpenCopyQueue() => new CpuCopyQueue(Name, isLate: poison);
 
     public void CopyToDevice(ReadOnlySpan<byte> source, DeviceBuffer target, long offset) =>

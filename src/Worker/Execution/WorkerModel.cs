@@ -81,7 +81,7 @@ internal sealed class WorkerModel : IDisposable
             var format = WeightFormatCatalog.Get(DenseFormat.FormatName);
             var offloaded = rank.Offload is { Modules.Count: > 0 }
                 ? Own(new OffloadedWeights(
-                    spec, rank, plan.DType, context, tensors, offload ?? new OffloadOptions { Threads = loadThreads }))
+                    spec, plan, context, tensors, offload ?? new OffloadOptions { Threads = loadThreads }))
                 : null;
             var built = ModuleBuilder.Build(spec, slices, context, format, memory, offloaded);
             var model = Own(built.Model);

@@ -24,7 +24,7 @@ internal sealed class DecoderBlock(
     /// <param name="pending">What the block before left in Delta; nothing on a rank's first block.</param>
     public void Forward(Tensor hidden, Tensor normed, BlockActivations a, PendingDelta pending)
     {
-        place.Enter();
+        place.Enter(hidden.Rows);
         stream.Normalize(hidden, a.Delta, pending, inputNorm, normed);
         attention.Forward(normed, a);
         stream.Normalize(hidden, a.Delta, attention.Leaves, postAttentionNorm, normed);

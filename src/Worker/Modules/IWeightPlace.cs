@@ -8,8 +8,11 @@ namespace TensorParallel.Worker.Modules;
 /// </summary>
 internal interface IWeightPlace
 {
-    /// <summary>Memory that operations find weights in; the caller disposes what it is given.</summary>
+    /// <summary>Memory that operations find a matrix in; the caller disposes what it is given.</summary>
     DeviceBuffer Allocate(long bytes);
+
+    /// <summary>The same for a norm's weight or a bias.</summary>
+    DeviceBuffer AllocateVector(long bytes) => Allocate(bytes);
 
     /// <summary>
     /// What has to be loaded now so that <paramref name="target"/>, in memory of <see cref="Allocate"/>, is there when operations come:
@@ -17,8 +20,15 @@ internal interface IWeightPlace
     /// </summary>
     WeightTarget? ToLoad(WeightTarget target);
 
-    /// <summary>The weights are read by what is issued from now on.</summary>
-    void Enter();
+    /// <summary>
+    /// A linear weight in memory of <see cref="Allocate"/> as modules are to use it: itself, or one that computes elsewhere.
+    /// </summary>
+    /// <param name="weight">The weight.</param>
+    /// <param name="parts">What of it has to be loaded, in storage order; as <see cref="ToLoad"/> says, or as it was.</param>
+    ILinearWeight Use(ILinearWeight weight, IReadOnlyList<WeightTarget> parts) => weight;
+
+    /// <summary>The weights are read by what is issued from now on, with so many rows.</summary>
+    void Enter(int rows);
 
     /// <summary>What was issued before was the last that reads them in this pass.</summary>
     void Leave();

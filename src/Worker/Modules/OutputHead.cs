@@ -27,7 +27,7 @@ internal sealed class OutputHead(IWeightPlace place, ParallelLinear linear, IRea
     /// <summary>logits = x Wᵀ. x: [L, HiddenSize]; logits: F32 [L, this rank's part].</summary>
     public void Forward(Tensor x, Tensor logits)
     {
-        place.Enter();
+        place.Enter(x.Rows);
         linear.Forward(x, logits, gatherPart: null);
         place.Leave();
     }

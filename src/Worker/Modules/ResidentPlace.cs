@@ -10,7 +10,7 @@ internal sealed class ResidentPlace(IDevice device) : IWeightPlace
 
     public WeightTarget ToLoad(WeightTarget target) => target;
 
-    public void Enter()
+    public void Enter(int rows)
     {
     }
 

@@ -30,16 +30,15 @@ internal sealed class WeightAllocator(DType dtype, IWeightFormat format, IWeight
     public ILinearWeight Linear(IReadOnlyList<WeightPart> parts)
     {
         var noted = new List<WeightTarget>();
-        var weight = format.Allocate(Allocate, dtype, parts, noted);
+        var weight = format.Allocate(Matrix, dtype, parts, noted);
         _owned.Add(weight);
-        noted.ForEach(Note);
-        return weight;
+        return Place.Use(weight, [.. noted.Select(Note)]);
     }
 
     /// <summary>A matrix that is never quantized: the embedding table.</summary>
     public Tensor Table(WeightPart part)
     {
-        var table = Own(Allocate(dtype, part.LocalRows, part.LocalColumns));
+        var table = Own(Matrix(dtype, part.LocalRows, part.LocalColumns));
         Note(new WeightTarget(part.Slice, [part.FullRows, part.FullColumns], table));
         return table;
     }
@@ -48,7 +47,9 @@ internal sealed class WeightAllocator(DType dtype, IWeightFormat format, IWeight
     /// <param name="parts">Each vector's slice; FullRows is its full length, FullColumns is 1.</param>
     public Tensor Vector(IReadOnlyList<WeightPart> parts)
     {
-        var row = Own(Allocate(dtype, 1, parts.Sum(p => p.LocalRows)));
+        var length = parts.Sum(p => p.LocalRows);
+        var row = Own(new Tensor(
+            Place.AllocateVector((long)length * dtype.SizeInBytes()), 0, dtype, 1, length, length));
         var column = 0;
         foreach (var part in parts)
         {
@@ -62,10 +63,10 @@ internal sealed class WeightAllocator(DType dtype, IWeightFormat format, IWeight
     /// <summary>Frees everything: for a failure before a model took over.</summary>
     public void Free() => _owned.ForEach(o => o.Dispose());
 
-    private Tensor Allocate(DType type, int rows, int columns) =>
+    private Tensor Matrix(DType type, int rows, int columns) =>
         new(Place.Allocate((long)rows * columns * type.SizeInBytes()), 0, type, rows, columns, columns);
 
-    private void Note(WeightTarget target)
+    private WeightTarget Note(WeightTarget target)
     {
         var toLoad = Place.ToLoad(target);
         _all.Add(toLoad ?? target);
@@ -73,6 +74,8 @@ internal sealed class WeightAllocator(DType dtype, IWeightFormat format, IWeight
         {
             _targets.Add(toLoad);
         }
+
+        return toLoad ?? target;
     }
 
     private Tensor Own(Tensor tensor)

@@ -11,7 +11,7 @@ internal sealed class HomePlace(IDevice device) : IWeightPlace
 
     public WeightTarget ToLoad(WeightTarget target) => target;
 
-    public void Enter()
+    public void Enter(int rows)
     {
     }
 

@@ -19,6 +19,14 @@ internal sealed record OffloadOptions
         _ => null,
     };
 
+    /// <summary>
+    /// Share of the groups in host memory that the processor computes with, of devices of any kind; null: as measured at the start.
+    /// </summary>
+    public double? HostShare { get; init; }
+
+    /// <summary>Threads that multiply on the host.</summary>
+    public int ComputeThreads { get; init; } = 1;
+
     /// <summary>Threads that read files.</summary>
     public int Threads { get; init; } = WeightLoader.DefaultThreads;
 

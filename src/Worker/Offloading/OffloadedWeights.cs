@@ -24,23 +24,25 @@ internal sealed class OffloadedWeights : IWeightPlaces, IDisposable
     private readonly List<StreamSlot> _slots = [];
     private readonly GroupReader? _reader;
     private readonly ICopyQueue _queue;
+    private readonly HostProducts? _host;
+    private readonly OffloadOptions _options;
     private readonly WeightStream _stream;
 
     /// <summary>Allocates slots and homes; on failure nothing stays allocated.</summary>
     /// <param name="spec">The model.</param>
-    /// <param name="rank">This rank's part of the plan.</param>
-    /// <param name="dtype">Dtype of the run.</param>
+    /// <param name="plan">The plan.</param>
     /// <param name="context">This rank.</param>
     /// <param name="tensors">Where the tensors lie; null: they are in no file.</param>
     /// <param name="options">What the plan leaves open.</param>
     /// <exception cref="PlanException">Plan and model do not fit together, or weights in no file are to be read from one.</exception>
     /// <exception cref="DeviceMemoryException">There is too little memory.</exception>
     public OffloadedWeights(
-        ModelSpec spec, RankPlan rank, DType dtype, RankContext context, IReadOnlyDictionary<string, TensorInfo>? tensors,
+        ModelSpec spec, ExecutionPlan plan, RankContext context, IReadOnlyDictionary<string, TensorInfo>? tensors,
         OffloadOptions options)
     {
-        _plan = rank.Offload ?? throw new ArgumentException("Nothing is off the device.", nameof(rank));
-        (_context, _dtype, _tensors) = (context, dtype, tensors);
+        var (rank, mode) = (plan.Ranks[context.Rank], plan.Mode);
+        _plan = rank.Offload ?? throw new ArgumentException("Nothing is off the device.", nameof(plan));
+        (_context, _dtype, _tensors, _options) = (context, plan.DType, tensors, options);
         if (tensors is null && _plan.DiskBytes > 0)
         {
             throw new PlanException(
@@ -62,6 +64,10 @@ internal sealed class OffloadedWeights : IWeightPlaces, IDisposable
                 _groups.Add(Own(new WeightGroup(streamed[i], i % count, _memory[i % count], context.Device)));
             }
 
+            _host = streamed.Any(group => group.Residency == Residency.Host) && MayComputeOnHost(options, spec, mode, rank)
+                ? Own(new HostProducts(context.Device, options.ComputeThreads))
+                : null;
+
             // What uses memory goes before the memory, and the threads that read before all.
             _queue = Own(context.Device.OpenCopyQueue());
             _reader = tensors is not null && _groups.Any(group => group.Home is null)
@@ -77,7 +83,8 @@ internal sealed class OffloadedWeights : IWeightPlaces, IDisposable
             {
                 foreach (var module in streamed[i].Modules)
                 {
-                    _places[module] = new GroupPlace(_groups[i], _stream, module == streamed[i].Modules[^1]);
+                    _places[module] = new GroupPlace(
+                        _groups[i], _stream, context.Device, _groups[i].Home is null ? null : _host, module == streamed[i].Modules[^1]);
                 }
             }
         }
@@ -94,6 +101,9 @@ internal sealed class OffloadedWeights : IWeightPlaces, IDisposable
     /// </summary>
     public static bool Interrupts(ModelSpec spec, RankPlan rank) => rank.Offload is { } plan && plan.Modules.Any(module =>
         module.Residency == Residency.Disk || (module.Residency == Residency.Host && module.Name != spec.Embedding.Name));
+
+    /// <summary>What was measured at the start; null: nothing had to be.</summary>
+    public TransferRates? Rates { get; private set; }
 
     public Residency ResidencyOf(string module) => _plan.ResidencyOf(module);
 
@@ -136,7 +146,7 @@ internal sealed class OffloadedWeights : IWeightPlaces, IDisposable
         }
 
         _context.Device.Synchronize(); // homes that the device itself has written
-        _stream.Begin();
+        _stream.Begin(_host is null ? null : Share(_host, [.. used.Where(group => group.Home is not null)]));
     }
 
     public void Dispose()
@@ -145,6 +155,30 @@ internal sealed class OffloadedWeights : IWeightPlaces, IDisposable
         {
             item.Dispose();
         }
+    }
+
+    /// <summary>
+    /// Whether the host may make some of the products. Ranks choose for themselves, and a product on the host may be rounded otherwise than
+    /// on the device: what every rank computes for itself and must be the same on all, whole matrices under tensor parallelism, is left to
+    /// the device.
+    /// </summary>
+    private bool MayComputeOnHost(OffloadOptions options, ModelSpec spec, PlanMode mode, RankPlan rank)
+    {
+        var isWanted = options.HostShare > 0 || (options.HostShare is null && options.HostCompute != false && !_context.Device.IsHostMemory);
+        var matrices = spec.Blocks.SelectMany(block => block.Linears).Append(spec.OutputHead).Select(linear => linear.WeightName).ToHashSet();
+        return isWanted && (_context.Size == 1 || mode == PlanMode.DeviceMap
+            || rank.Tensors.Where(tensor => matrices.Contains(tensor.Name)).All(tensor => tensor.Dim is not null));
+    }
+
+    private HostShare Share(HostProducts host, IReadOnlyList<WeightGroup> groups)
+    {
+        if ((_options.HostShare ?? (_options.HostCompute == true ? 1 : null)) is { } given)
+        {
+            return new HostShare(groups, [(HostProducts.MostRows, given)]);
+        }
+
+        Rates = TransferRates.Measure(host, _queue, _memory, groups);
+        return new HostShare(groups, [.. Rates.Host.Select(rate => (rate.Rows, HostShare.Of(rate.BytesPerSecond, Rates.BusBytesPerSecond)))]);
     }
 
     // Where operations read host memory as fast as any, only what is on disk has to come.

@@ -63,9 +63,20 @@ internal sealed class WeightGroup : IDisposable
                 "version.");
     }
 
+    /// <summary>Its weights that the host can multiply with; empty where it never does.</summary>
+    public List<HostedWeight> Hosted { get; } = [];
+
+    /// <summary>Whether the host makes the group's products in the step that is being issued.</summary>
+    public bool IsOnHost { get; set; }
+
     /// <summary>As <see cref="Modules.IWeightPlace.ToLoad"/>.</summary>
     public WeightTarget? ToLoad(WeightTarget target)
     {
+        if (target.Destination.Buffer.Purpose == MemoryPurpose.Weights)
+        {
+            return target; // a vector that is on the device for good
+        }
+
         if (AtHome(target.Destination) is { } home)
         {
             return target with { Destination = home, Slot = target.Destination };

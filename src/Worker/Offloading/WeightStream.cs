@@ -13,6 +13,8 @@ internal sealed class WeightStream : IDisposable
     private readonly ICopyQueue _queue;
     private readonly IReadOnlyList<StreamSlot> _slots;
     private readonly GroupReader? _reader;
+    private HostShare? _host;
+    private int _rows;
 
     /// <summary>A stream at rest.</summary>
     /// <param name="queue">Copies from homes.</param>
@@ -24,19 +26,26 @@ internal sealed class WeightStream : IDisposable
     }
 
     /// <summary>Fills the slots; the homes are loaded.</summary>
-    public void Begin()
+    /// <param name="host">Which groups the host multiplies with; null: none.</param>
+    public void Begin(HostShare? host)
     {
-        foreach (var slot in _slots.Where(slot => slot.Groups.Count > 0))
+        _host = host;
+        foreach (var slot in _slots)
         {
-            Fetch(slot, slot.Groups[0]);
+            if (slot.Groups.FirstOrDefault(group => !IsOnHost(group, 1)) is { } first)
+            {
+                Fetch(slot, first);
+            }
         }
     }
 
-    /// <summary>What is issued from now on reads the group.</summary>
+    /// <summary>What is issued from now on reads the group, with so many rows.</summary>
     /// <exception cref="Protocol.Checkpoints.CheckpointException">It could not be read from its files.</exception>
-    public void Enter(WeightGroup group)
+    public void Enter(WeightGroup group, int rows)
     {
-        if (group.UsedBytes == 0)
+        _rows = rows;
+        group.IsOnHost = IsOnHost(group, rows);
+        if (group.UsedBytes == 0 || group.IsOnHost)
         {
             return;
         }
@@ -67,13 +76,19 @@ internal sealed class WeightStream : IDisposable
     /// <summary>What was issued so far is the last that reads the group in this pass.</summary>
     public void Leave(WeightGroup group)
     {
-        if (group.UsedBytes == 0)
+        if (group.UsedBytes == 0 || group.IsOnHost)
         {
             return;
         }
 
+        // The next step most likely has as many rows as this one.
         var slot = _slots[group.SlotNumber];
         var next = slot.After(group);
+        while (next != group && IsOnHost(next, _rows))
+        {
+            next = slot.After(next);
+        }
+
         if (next != group)
         {
             Fetch(slot, next);
@@ -87,6 +102,8 @@ internal sealed class WeightStream : IDisposable
             slot.Dispose();
         }
     }
+
+    private bool IsOnHost(WeightGroup group, int rows) => _host?.Takes(group, rows) ?? false;
 
     private void Fetch(StreamSlot slot, WeightGroup group)
     {

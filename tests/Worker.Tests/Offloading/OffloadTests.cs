@@ -123,6 +123,27 @@ public class OffloadTests
         AssertSame(expected, logits, "computed at home");
     }
 
+    [Theory]
+    [InlineData(1, false, "host", 0.5)]
+    [InlineData(1, false, "host", 1.0)]
+    [InlineData(1, false, "mixed", 0.7)]
+    [InlineData(2, false, "host", 0.3)]
+    [InlineData(2, true, "host", 0.6)]
+    public void What_the_host_multiplies_is_the_same_and_needs_not_come(int ranks, bool useDeviceMap, string placement, double share)
+    {
+        using var folder = new TemporaryFolder();
+        TinyCheckpoint.Write(folder.Path, s_model with { AttentionBias = true, MlpBias = true });
+        var (plan, spec) = (GroupRun.Plan(folder.Path, ranks, DType.F32, useDeviceMap), OffloadPlans.Spec(folder.Path));
+        var steps = OffloadRun.Script(plan.Limits, spec.VocabularySize, decodeSteps: 6);
+        var (_, expected) = OffloadRun.Run(folder.Path, plan, steps, wantsLogits: true);
+        foreach (var slots in (int[])[1, 2, 3])
+        {
+            var offloaded = plan.Offload(spec, OffloadKind.Group, 1, slots, placement);
+            var options = OffloadRun.AllComes with { HostShare = share, ComputeThreads = 2 };
+            AssertSame(expected, OffloadRun.Run(folder.Path, offloaded, steps, wantsLogits: true, options).Logits, $"{slots} slots");
+        }
+    }
+
     [Fact]
     public void A_slot_that_is_too_small_is_an_error()
     {
