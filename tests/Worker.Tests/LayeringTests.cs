@@ -6,7 +6,7 @@ namespace TensorParallel.Worker.Tests;
 
 /// <summary>
 /// The worker's folders are layers: Native 0, Devices 1, Ops 2, Quantization, KvCache and Collectives 3, Modules,
-/// Loading, Measuring and Sampling 4, Execution 5, Session 6, Cli 7. A file may name only what the table allows its folder.
+/// Loading, Measuring and Sampling 4, Offloading above Modules and Loading, Execution 5, Session 6, Cli 7. A file may name only what the table allows its folder.
 /// </summary>
 public partial class LayeringTests
 {
@@ -22,7 +22,9 @@ public partial class LayeringTests
         ["Loading"] = ["Native", "Devices", "Ops", "Quantization"],
         ["Sampling"] = ["Devices", "Ops", "Collectives"],
         ["Measuring"] = ["Devices", "Ops", "Quantization", "Collectives"],
-        ["Execution"] = ["Devices", "Ops", "Quantization", "KvCache", "Collectives", "Modules", "Loading", "Sampling"],
+        ["Offloading"] = ["Native", "Devices", "Ops", "Quantization", "Modules", "Loading"],
+        ["Execution"] =
+            ["Devices", "Ops", "Quantization", "KvCache", "Collectives", "Modules", "Loading", "Sampling", "Offloading"],
         ["Session"] = ["Native", "Devices", "Ops", "Collectives", "KvCache", "Modules", "Loading", "Measuring", "Execution"],
         ["Cli"] = ["Native", "Loading", "Session"],
     };

@@ -2,10 +2,13 @@ using System.Runtime.InteropServices;
 
 namespace TensorParallel.Worker.Devices;
 
-/// <summary>Native memory of a <see cref="CpuDevice"/>; it outlives no device.</summary>
+/// <summary>Native memory of a <see cref="CpuDevice"/>, a part of such a buffer, or memory of another's; it outlives no device.</summary>
 internal sealed unsafe class CpuBuffer : DeviceBuffer
 {
     private readonly CpuDevice _device;
+    private readonly CpuBuffer? _whole;
+    private readonly long _offset;
+    private readonly bool _isForeign;
     private void* _memory;
 
     /// <summary>
@@ -18,6 +21,23 @@ internal sealed unsafe class CpuBuffer : DeviceBuffer
         _memory = memory;
     }
 
+    /// <summary>Memory that stays another's, at <paramref name="address"/>.</summary>
+    internal CpuBuffer(CpuDevice device, nint address, long bytes)
+        : base(bytes, MemoryPurpose.HostWeights)
+    {
+        _device = device;
+        _isForeign = true;
+        _memory = (void*)address;
+    }
+
+    private CpuBuffer(CpuBuffer whole, long offset, long bytes)
+        : base(bytes, whole.Purpose)
+    {
+        _device = whole._device;
+        _whole = whole;
+        _offset = offset;
+    }
+
     /// <summary>The device that allocated it.</summary>
     public CpuDevice Device => _device;
 
@@ -25,14 +45,27 @@ internal sealed unsafe class CpuBuffer : DeviceBuffer
     {
         get
         {
+            if (_whole is not null)
+            {
+                return _whole.Address + (nint)_offset;
+            }
+
             ObjectDisposedException.ThrowIf(_memory is null, this);
             return (nint)_memory;
         }
     }
 
+    public override bool IsHostMemory => true;
+
+    public override DeviceBuffer Slice(long offset, long bytes)
+    {
+        CheckRange(offset, bytes);
+        return new CpuBuffer(_whole ?? this, _offset + offset, bytes);
+    }
+
     public override void Dispose()
     {
-        if (_memory is not null)
+        if (_memory is not null && !_isForeign)
         {
             _device.Forget(this);
             NativeMemory.AlignedFree(_memory);

@@ -37,8 +37,8 @@ internal sealed unsafe class CpuDevice(string name, int threads, long? memoryBud
         lock (_lock)
         {
             ObjectDisposedException.ThrowIf(_disposed, this);
-            var free = _budget - _current.Sum() + _current[(int)MemoryPurpose.Scratch];
-            if (purpose != MemoryPurpose.Scratch && bytes > free)
+            var free = FreeBytes(purpose);
+            if (bytes > free)
             {
                 throw OutOfMemory(bytes, purpose, free);
             }
@@ -56,6 +56,11 @@ internal sealed unsafe class CpuDevice(string name, int threads, long? memoryBud
             return buffer;
         }
     }
+
+    /// <summary>Memory of this process that another owns, for operations of this device; it counts in nobody's books.</summary>
+    public CpuBuffer View(nint address, long bytes) => new(this, address, bytes);
+
+    public ICopyQueue OpenCopyQueue() => new CpuCopyQueue(Name, isLate: poison);
 
     public void CopyToDevice(ReadOnlySpan<byte> source, DeviceBuffer target, long offset) =>
         source.CopyTo(new Span<byte>(Range(target, offset, source.Length), source.Length));
@@ -113,6 +118,16 @@ internal sealed unsafe class CpuDevice(string name, int threads, long? memoryBud
             _buffers.Remove(buffer);
             _current[(int)buffer.Purpose] -= buffer.Bytes;
         }
+    }
+
+    // The budget is the device's; weights that are off it lie in what else the process may use.
+    // A budget is for what a plan counts: neither temporaries nor weights in host memory are.
+    private long FreeBytes(MemoryPurpose purpose)
+    {
+        var unbounded = _current[(int)MemoryPurpose.HostWeights] + _current[(int)MemoryPurpose.Scratch];
+        return purpose is MemoryPurpose.HostWeights or MemoryPurpose.Scratch
+            ? GC.GetGCMemoryInfo().TotalAvailableMemoryBytes - _current.Sum()
+            : _budget - (_current.Sum() - unbounded);
     }
 
     private void* AllocateNative(long bytes, MemoryPurpose purpose, long free)

@@ -40,13 +40,7 @@ internal sealed unsafe partial class CudaDevice
 
         Check(status, $"cuMemAlloc of {bytes:N0} bytes for {purpose} on {Name}");
         var buffer = new CudaBuffer(this, address, bytes, purpose);
-        lock (_lock)
-        {
-            _buffers.Add(buffer);
-            _currentBytes[(int)purpose] += bytes;
-            _peakBytes[(int)purpose] = Math.Max(_peakBytes[(int)purpose], _currentBytes[(int)purpose]);
-        }
-
+        Note(buffer);
         if (_poison && bytes > 0)
         {
             Check(cuMemsetD8Async(address, 0xFF, (nuint)bytes, Stream));
@@ -108,6 +102,17 @@ internal sealed unsafe partial class CudaDevice
         lock (_lock)
         {
             return [.. Enum.GetValues<MemoryPurpose>().Select(p => new MemoryUse(p, _currentBytes[(int)p], _peakBytes[(int)p]))];
+        }
+    }
+
+    private void Note(CudaBuffer buffer)
+    {
+        lock (_lock)
+        {
+            var purpose = (int)buffer.Purpose;
+            _buffers.Add(buffer);
+            _currentBytes[purpose] += buffer.Bytes;
+            _peakBytes[purpose] = Math.Max(_peakBytes[purpose], _currentBytes[purpose]);
         }
     }
 

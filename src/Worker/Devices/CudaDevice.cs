@@ -124,7 +124,7 @@ internal sealed unsafe partial class CudaDevice : IDevice
         MakeCurrent();
         var attributes = stackalloc CUlaunchAttribute[2];
         var count = 0u;
-        if (EarlyLaunch)
+        if (EarlyLaunch && !_isHeld)
         {
             attributes[count++] = new() { id = CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION, value = 1 };
         }
@@ -140,6 +140,7 @@ internal sealed unsafe partial class CudaDevice : IDevice
             };
         }
 
+        _isHeld = false;
         var config = new CUlaunchConfig
         {
             gridDimX = (uint)grid.X,

@@ -21,8 +21,18 @@ internal interface IDevice : IUploadTarget, IDisposable
     /// <inheritdoc/>
     IUploadLane IUploadTarget.OpenUploadLane(int slotBytes) => new HostUploadLane(this, slotBytes);
 
-    /// <inheritdoc/>
-    bool IUploadTarget.IsHostMemory => false;
+    /// <summary>Whether its memory is the host's, so that operations read weights in host memory as fast as any.</summary>
+    bool IsHostMemory => false;
+
+    /// <summary>
+    /// Allocates uninitialised host memory for weights that are off the device: operations may read it where it lies, and an
+    /// <see cref="ICopyQueue"/> copies out of it at the speed of the bus.
+    /// </summary>
+    /// <exception cref="DeviceMemoryException">There is no such memory.</exception>
+    DeviceBuffer AllocateHost(long bytes) => Allocate(bytes, MemoryPurpose.HostWeights);
+
+    /// <summary>A queue of copies beside the device's own order of work; the caller disposes it before the device.</summary>
+    ICopyQueue OpenCopyQueue() => new ImmediateCopyQueue(this);
 
     /// <summary>Waits for the work before it, then copies device bytes to the host.</summary>
     void CopyToHost(DeviceBuffer source, long offset, Span<byte> target);

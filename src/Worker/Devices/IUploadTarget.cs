@@ -8,7 +8,4 @@ internal interface IUploadTarget
     /// issued on the device before is done before its first copy.
     /// </summary>
     IUploadLane OpenUploadLane(int slotBytes);
-
-    /// <summary>Whether a buffer's address is one of this process's own memory, so that files can be read straight into it.</summary>
-    bool IsHostMemory { get; }
 }

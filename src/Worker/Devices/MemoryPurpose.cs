@@ -12,7 +12,7 @@ internal enum MemoryPurpose
     /// <summary>Activations and step inputs.</summary>
     Workspace,
 
-    /// <summary>Buffers that weights pass through while loading.</summary>
+    /// <summary>Slots that weights come to for each use, where they are off the device.</summary>
     Staging,
 
     /// <summary>
@@ -20,4 +20,7 @@ internal enum MemoryPurpose
     /// operations are in no plan and not within a budget.
     /// </summary>
     Scratch,
+
+    /// <summary>Weights that are off the device, in host memory: no memory of a device that has its own.</summary>
+    HostWeights,
 }

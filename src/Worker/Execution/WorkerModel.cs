@@ -7,6 +7,7 @@ using TensorParallel.Worker.KvCache;
 using TensorParallel.Worker.Loading;
 using TensorParallel.Worker.Loading.Shards;
 using TensorParallel.Worker.Modules;
+using TensorParallel.Worker.Offloading;
 using TensorParallel.Worker.Ops;
 using TensorParallel.Worker.Quantization;
 
@@ -52,6 +53,7 @@ internal sealed class WorkerModel : IDisposable
     /// <param name="randomWeights">Makes the weights instead of reading them; null: they are read.</param>
     /// <param name="loadThreads">Threads that read weights.</param>
     /// <param name="shards">Folder of a shard set that is read instead of the checkpoint's own files; null: those.</param>
+    /// <param name="offload">How weights that are off the device are used; null: as the environment says.</param>
     /// <exception cref="CheckpointException">
     /// The folder cannot be read, or does not hold what the plan needs.
     /// </exception>
@@ -63,10 +65,11 @@ internal sealed class WorkerModel : IDisposable
         Action<LoadProgress>? progress = null,
         IMeasuringOps? randomWeights = null,
         int loadThreads = WeightLoader.DefaultThreads,
-        string? shards = null)
+        string? shards = null,
+        OffloadOptions? offload = null)
     {
         CheckPlan(plan, context);
-        var (spec, load) = randomWeights is not null ? FromConfig(folder, context, randomWeights)
+        var (spec, load, tensors) = randomWeights is not null ? FromConfig(folder, context, randomWeights)
             : shards is not null ? FromShards(folder, shards, plan, context, loadThreads)
             : FromCheckpoint(folder, context, loadThreads);
         var slices = new PlanSlices(spec, plan, context.Rank);
@@ -81,15 +84,23 @@ internal sealed class WorkerModel : IDisposable
             CheckBytes(rank, "KV cache", cache.Bytes, rank.KvBytes);
             var memory = new ModuleMemory(cache, RopeTableOf(spec, buffers, context));
             var format = WeightFormatCatalog.Get(DenseFormat.FormatName);
-            var built = ModuleBuilder.Build(spec, slices, context, format, memory);
+            var offloaded = rank.Offload is { Modules.Count: > 0 }
+                ? Own(new OffloadedWeights(
+                    spec, plan, context, tensors, offload ?? new OffloadOptions { Threads = loadThreads }))
+                : null;
+            var built = ModuleBuilder.Build(spec, slices, context, format, memory, offloaded);
             var model = Own(built.Model);
             var report = load(built.Targets, progress);
+            offloaded?.Begin();
             var head = model.Head is { } cut ? Own(new HeadRunner(context, model, cut, buffers, plan.Limits)) : null;
             var slots = new SlotTable(plan.Limits, spec.VocabularySize);
             var pipeline = PipelinePosition.Of(plan, context.Rank);
-            var decodeSteps = Own(context.RecordsSteps ? context.Device.RepeatWork() : new ImmediateWork());
+
+            // Ranks that record and ranks that do not would issue steps of different shapes.
+            var records = context.RecordsSteps && !plan.Ranks.Any(other => OffloadedWeights.Interrupts(spec, other));
+            var decodeSteps = Own(records ? context.Device.RepeatWork() : new ImmediateWork());
             var runner = new ModelRunner(context, model, buffers, slots, plan.Limits, head, pipeline, decodeSteps);
-            return new WorkerModel(runner, report, built.Targets, owned);
+            return new WorkerModel(runner, report, built.Weights, owned);
         }
         catch
         {
@@ -113,17 +124,21 @@ internal sealed class WorkerModel : IDisposable
 
     public void Dispose() => Free(_owned);
 
-    private static (ModelSpec Spec, LoadWeights Load) FromCheckpoint(string folder, RankContext context, int threads)
+    private static (ModelSpec Spec, LoadWeights Load, IReadOnlyDictionary<string, TensorInfo>? Tensors) FromCheckpoint(
+        string folder, RankContext context, int threads)
     {
         var checkpoint = Checkpoint.Open(folder);
         var spec = ArchitectureCatalog.Describe(checkpoint.Config);
         var tensors = ModelSpecTensors.Locate(spec, checkpoint);
-        return (spec, new WeightLoader(tensors, context.Device, context.Rank) { Threads = threads }.Load);
+        return (spec, new WeightLoader(tensors, context.Device, context.Rank) { Threads = threads }.Load, tensors);
     }
 
-    private static (ModelSpec Spec, LoadWeights Load) FromShards(
+    // Weights that are read for every use come from the checkpoint's own files.
+    private static (ModelSpec Spec, LoadWeights Load, IReadOnlyDictionary<string, TensorInfo>? Tensors) FromShards(
         string folder, string shards, ExecutionPlan plan, RankContext context, int threads)
     {
+        var checkpoint = Checkpoint.Open(folder);
+        var spec = ArchitectureCatalog.Describe(checkpoint.Config);
         var weights = ShardWeights.Open(shards, plan, context.Rank);
         var loader = new WeightLoader(weights.Tensors, context.Device, context.Rank)
         {
@@ -131,15 +146,15 @@ internal sealed class WorkerModel : IDisposable
             ChunkBytes = weights.PieceBytes,
             Check = weights,
         };
-        var spec = ArchitectureCatalog.Describe(ModelConfig.Load(Path.Combine(folder, Checkpoint.ConfigFileName)));
-        return (spec, (targets, progress) => loader.Load([.. targets.Select(ShardWeights.Whole)], progress));
+        return (spec, (targets, progress) => loader.Load([.. targets.Select(ShardWeights.Whole)], progress), ModelSpecTensors.Locate(spec, checkpoint));
     }
 
-    private static (ModelSpec Spec, LoadWeights Load) FromConfig(string path, RankContext context, IMeasuringOps ops)
+    private static (ModelSpec Spec, LoadWeights Load, IReadOnlyDictionary<string, TensorInfo>? Tensors) FromConfig(
+        string path, RankContext context, IMeasuringOps ops)
     {
         var config = ModelConfig.Load(Directory.Exists(path) ? Path.Combine(path, Checkpoint.ConfigFileName) : path);
         var deviation = config.PositiveDoubleOr("initializer_range", RandomWeights.DefaultDeviation);
-        return (ArchitectureCatalog.Describe(config), new RandomWeights(ops, context.Device, (float)deviation).Load);
+        return (ArchitectureCatalog.Describe(config), new RandomWeights(ops, context.Device, (float)deviation).Load, null);
     }
 
     private static KvCacheShape CacheShape(ModelSpec spec, PlanSlices slices)

@@ -5,12 +5,11 @@ namespace TensorParallel.Worker.Loading;
 
 /// <summary>
 /// One loader thread's work: file bytes into the slots of its lane, gathered and converted on the way, or straight into their place
-/// where the device's memory is this process's own. One thread.
+/// where that is memory of this process. One thread.
 /// </summary>
-/// <param name="device">Where the chunks go.</param>
 /// <param name="lane">The thread's way there.</param>
 /// <param name="check">Sees what was read before it is copied or told as done; null: nothing is checked.</param>
-internal sealed unsafe class ChunkTransfer(IUploadTarget device, IUploadLane lane, IChunkCheck? check = null)
+internal sealed unsafe class ChunkTransfer(IUploadLane lane, IChunkCheck? check = null)
 {
     private byte[] _unconverted = [];
 
@@ -23,9 +22,9 @@ internal sealed unsafe class ChunkTransfer(IUploadTarget device, IUploadLane lan
         {
             var chunk = chunks[i];
             var file = files[chunk.Source.File];
-            if (device.IsHostMemory && !chunk.Converts && (check is null ? chunk.IsDense || !chunk.WithGaps : IsOneRun(chunk)))
+            if (chunk.Destination.Buffer.IsHostMemory)
             {
-                ReadInPlace(file, chunk);
+                TransferInPlace(file, chunk);
                 continue;
             }
 
@@ -89,9 +88,25 @@ internal sealed unsafe class ChunkTransfer(IUploadTarget device, IUploadLane lan
     private static bool IsOneRun(in ReadChunk chunk) =>
         chunk.IsDense && (chunk.Destination.Rows == 1 || chunk.Destination.RowStride == chunk.Destination.Columns);
 
-    private void ReadInPlace(SafetensorsFile file, in ReadChunk chunk)
+    // With gaps between its rows, in another dtype, or to be checked as a whole, a rectangle is read into memory of this thread and picked out of there.
+    private void TransferInPlace(SafetensorsFile file, in ReadChunk chunk)
     {
         var place = chunk.Destination;
+        if (chunk.Converts || (chunk.WithGaps && !chunk.IsDense) || (check is not null && !IsOneRun(chunk)))
+        {
+            var source = Grow(chunk.ReadBytes);
+            Read(file, chunk, source);
+            check?.Check(chunk, source);
+            var pitch = chunk.WithGaps && !chunk.IsDense ? chunk.PitchBytes : chunk.RowBytes;
+            for (var row = 0; row < place.Rows; row++)
+            {
+                var target = new Span<byte>((void*)place.RowsAt(row, 1).Address, place.Columns * place.DType.SizeInBytes());
+                DTypeConversion.Convert(chunk.Source.DType, source.Slice((int)(row * pitch), chunk.RowBytes), place.DType, target);
+            }
+
+            return;
+        }
+
         if (IsOneRun(chunk))
         {
             var target = new Span<byte>((void*)place.Address, (int)chunk.OwnedBytes);

@@ -105,7 +105,7 @@ internal sealed class WeightLoader(IReadOnlyDictionary<string, TensorInfo> tenso
             try
             {
                 using var lane = device.OpenUploadLane(ChunkBytes);
-                var transfer = new ChunkTransfer(device, lane, Check);
+                var transfer = new ChunkTransfer(lane, Check);
                 var underWay = new Queue<long>();
                 for (var i = Interlocked.Increment(ref next);
                     i < batches.Count && failures.IsEmpty;

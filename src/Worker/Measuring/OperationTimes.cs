@@ -105,11 +105,11 @@ internal sealed class OperationTimes(IMeasuringOps ops) : IDisposable
     // "model.layers.0.self_attn.q_proj.weight" is q_proj. Of a stacked weight the parts lie one after the other in one buffer.
     private string NameOf(nint address)
     {
-        var first = _weights.FirstOrDefault(target => target.Destination.Address == address);
+        var first = _weights.FirstOrDefault(target => target.Operand.Address == address);
         return first is null
             ? "product"
             : string.Join('+', _weights
-                .Where(target => target.Destination.Buffer == first.Destination.Buffer)
+                .Where(target => target.Operand.Buffer == first.Operand.Buffer)
                 .Select(target => target.Slice.Name.Split('.') is [.., var module, _] ? module : target.Slice.Name));
     }
 

@@ -5,13 +5,14 @@ namespace TensorParallel.Worker.Modules;
 /// <summary>
 /// One pre-norm decoder block. What the block before left in Delta is added on the way into the first norm.
 /// </summary>
+/// <param name="place">Where its weights lie.</param>
 /// <param name="stream">Adds up the residual stream.</param>
 /// <param name="inputNorm">Before attention.</param>
 /// <param name="attention">The attention.</param>
 /// <param name="postAttentionNorm">Before the MLP.</param>
 /// <param name="mlp">The MLP.</param>
 internal sealed class DecoderBlock(
-    ResidualStream stream, Norm inputNorm, AttentionModule attention, Norm postAttentionNorm, GatedMlp mlp)
+    IWeightPlace place, ResidualStream stream, Norm inputNorm, AttentionModule attention, Norm postAttentionNorm, GatedMlp mlp)
 {
     /// <summary>What the block leaves in Delta.</summary>
     public PendingDelta Leaves => mlp.Leaves;
@@ -23,9 +24,11 @@ internal sealed class DecoderBlock(
     /// <param name="pending">What the block before left in Delta; nothing on a rank's first block.</param>
     public void Forward(Tensor hidden, Tensor normed, BlockActivations a, PendingDelta pending)
     {
+        place.Enter(hidden.Rows);
         stream.Normalize(hidden, a.Delta, pending, inputNorm, normed);
         attention.Forward(normed, a);
         stream.Normalize(hidden, a.Delta, attention.Leaves, postAttentionNorm, normed);
         mlp.Forward(normed, a);
+        place.Leave();
     }
 }

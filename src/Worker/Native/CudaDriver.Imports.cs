@@ -95,6 +95,9 @@ internal static unsafe partial class CudaDriver
     internal static partial int cuEventSynchronize(nint @event);
 
     [LibraryImport(Library)]
+    internal static partial int cuStreamWaitEvent(nint stream, nint @event, uint flags);
+
+    [LibraryImport(Library)]
     internal static partial int cuEventElapsedTime(float* milliseconds, nint start, nint end);
 
     [LibraryImport(Library, EntryPoint = "cuStreamBeginCapture_v2")]

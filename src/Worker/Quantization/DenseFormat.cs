@@ -1,5 +1,4 @@
 using TensorParallel.Protocol.Checkpoints;
-using TensorParallel.Worker.Devices;
 
 namespace TensorParallel.Worker.Quantization;
 
@@ -11,7 +10,7 @@ internal sealed class DenseFormat : IWeightFormat
     public string Name => FormatName;
 
     public ILinearWeight Allocate(
-        IDevice device, DType dtype, IReadOnlyList<WeightPart> parts, ICollection<WeightTarget> targets)
+        WeightMemory memory, DType dtype, IReadOnlyList<WeightPart> parts, ICollection<WeightTarget> targets)
     {
         var columns = parts[0].LocalColumns;
         if (parts.FirstOrDefault(p => p.LocalColumns != columns) is { Slice: not null } other)
@@ -21,7 +20,7 @@ internal sealed class DenseFormat : IWeightFormat
                 "they cannot share one weight.", nameof(parts));
         }
 
-        var matrix = device.AllocateTensor(dtype, parts.Sum(p => p.LocalRows), columns, MemoryPurpose.Weights);
+        var matrix = memory(dtype, parts.Sum(p => p.LocalRows), columns);
         var row = 0;
         foreach (var part in parts)
         {

@@ -5,7 +5,7 @@ using TensorParallel.Worker.Ops;
 namespace TensorParallel.Worker.Quantization;
 
 /// <summary>
-/// The weight of a linear layer as it lies on the device, in whatever format. Owns its device memory. Used by the one
+/// The weight of a linear layer as it lies on the device, in whatever format. Owns the buffer it was given. Used by the one
 /// thread that issues operations.
 /// </summary>
 internal interface ILinearWeight : IDisposable

@@ -1,5 +1,4 @@
 using TensorParallel.Protocol.Checkpoints;
-using TensorParallel.Worker.Devices;
 
 namespace TensorParallel.Worker.Quantization;
 
@@ -17,10 +16,10 @@ internal interface IWeightFormat
     /// product. The memory is filled by whoever loads <paramref name="targets"/>. Throws <see
     /// cref="ArgumentException"/> when the parts' columns differ.
     /// </summary>
-    /// <param name="device">Where to allocate.</param>
+    /// <param name="memory">Where to allocate.</param>
     /// <param name="dtype">Dtype of the run.</param>
     /// <param name="parts">The layers, in storage order; at least one.</param>
     /// <param name="targets">Receives what has to be loaded.</param>
     ILinearWeight Allocate(
-        IDevice device, DType dtype, IReadOnlyList<WeightPart> parts, ICollection<WeightTarget> targets);
+        WeightMemory memory, DType dtype, IReadOnlyList<WeightPart> parts, ICollection<WeightTarget> targets);
 }

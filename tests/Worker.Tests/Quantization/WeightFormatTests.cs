@@ -1,5 +1,6 @@
 using TensorParallel.Protocol.Checkpoints;
 using TensorParallel.Protocol.Parallel;
+using TensorParallel.Worker.Devices;
 using TensorParallel.Worker.Quantization;
 using TensorParallel.Worker.Tests.Collectives;
 using Xunit;
@@ -26,7 +27,7 @@ public class WeightFormatTests
         using var device = new HostDevice();
         var targets = new List<WeightTarget>();
         using var weight = new DenseFormat().Allocate(
-            device,
+            Memory(device),
             DType.BF16,
             [Part("q", 0, 512, 64, new IndexRange(192, 384)), Part("k", 0, 128, 64, new IndexRange(64, 128))],
             targets);
@@ -43,9 +44,12 @@ public class WeightFormatTests
     {
         using var device = new HostDevice();
         var error = Assert.Throws<ArgumentException>(() => new DenseFormat().Allocate(
-            device, DType.F32, [Part("a", null, 8, 4), Part("b", 1, 8, 4, new IndexRange(0, 2))], []));
+            Memory(device), DType.F32, [Part("a", null, 8, 4), Part("b", 1, 8, 4, new IndexRange(0, 2))], []));
         Assert.Contains("b has 2 input columns but a has 4", error.Message, StringComparison.Ordinal);
     }
+
+    private static WeightMemory Memory(IDevice device) =>
+        (dtype, rows, columns) => device.AllocateTensor(dtype, rows, columns, MemoryPurpose.Weights);
 
     private static WeightPart Part(string name, int? dim, int rows, int columns, params IndexRange[] ranges) =>
         new(new TensorSlice(name, "test", dim, ranges, 0), rows, columns);

@@ -26,8 +26,6 @@ internal sealed class ShardFile : IUploadTarget, IDisposable
     /// <summary>The file as a place for tensors.</summary>
     public DeviceBuffer Buffer { get; }
 
-    public bool IsHostMemory => false;
-
     public IUploadLane OpenUploadLane(int slotBytes) => new ShardFileLane(this, slotBytes);
 
     /// <summary>Writes bytes at their place.</summary>
