@@ -32,6 +32,7 @@ internal sealed partial class EngineLoop(
     private StepPipeline? _pipeline;
     private IWorkerGroup? _group;
     private Task _restart = Task.CompletedTask;
+    private TaskCompletionSource? _suspending;
     private string? _refusal;
     private EngineState _state = EngineState.Starting;
     private EngineStatistics _statistics = new(EngineState.Starting, 0, 0, 0, 0, 0, 0, 0, 0);
@@ -83,6 +84,21 @@ internal sealed partial class EngineLoop(
     /// </summary>
     public void Fail(EngineUnavailableException reason, LogLevel level = LogLevel.Critical) => Post(() => OnFail(reason, level));
 
+    /// <summary>See <see cref="InferenceEngine.SuspendAsync"/>. Thread-safe.</summary>
+    public Task SuspendAsync()
+    {
+        var suspended = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var posted = Post(() =>
+        {
+            _suspending?.TrySetResult();
+            _suspending = suspended;
+        });
+        return posted ? suspended.Task : Task.CompletedTask;
+    }
+
+    /// <summary>Steps are sent again. Thread-safe.</summary>
+    public void Resume() => Post(() => _suspending = null);
+
     /// <summary>Refuses new requests from now on and finishes the accepted ones. Thread-safe.</summary>
     public void Drain() => Post(OnDrain);
 
@@ -110,6 +126,7 @@ internal sealed partial class EngineLoop(
             }
         }
 
+        _suspending?.TrySetResult();
         await _restart;
         if (_group is not null)
         {
@@ -126,7 +143,16 @@ internal sealed partial class EngineLoop(
             action();
         }
 
-        _pipeline?.SendAhead();
+        if (_suspending is not { Task.IsCompleted: true })
+        {
+            _pipeline?.SendAhead();
+        }
+
+        if (_pipeline is not { IsIdle: false })
+        {
+            _suspending?.TrySetResult();
+        }
+
         PublishStatistics();
         if (_refusal is not null && waiting.Count == 0 && _pipeline is not { IsIdle: false })
         {

@@ -36,18 +36,22 @@ internal sealed record PreparedModel(
     /// <param name="arguments">What the user asked.</param>
     /// <param name="scope">How much is needed.</param>
     /// <param name="cancellationToken">Ends a device probe.</param>
+    /// <param name="offer">What the chosen devices offer the model, where they are shared; null: all they have.</param>
     /// <exception cref="CheckpointException">The model folder is wrong.</exception>
     /// <exception cref="PlanException">The plan cannot be honoured.</exception>
     /// <exception cref="TokenizerException">tokenizer.json cannot be used.</exception>
     public static async Task<PreparedModel> PrepareAsync(
-        ModelArguments arguments, PreparationScope scope, CancellationToken cancellationToken)
+        ModelArguments arguments,
+        PreparationScope scope,
+        CancellationToken cancellationToken,
+        Func<IReadOnlyList<PlanDevice>, IReadOnlyList<PlanDevice>>? offer = null)
     {
         // Looking for GPUs starts a process and a driver: the model is read meanwhile.
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         var choosing = DeviceSelection.SelectAsync(arguments, scope, stop.Token);
         try
         {
-            return await PrepareAsync(arguments, scope, choosing);
+            return await PrepareAsync(arguments, scope, choosing, offer ?? (devices => devices));
         }
         catch
         {
@@ -59,7 +63,10 @@ internal sealed record PreparedModel(
     }
 
     private static async Task<PreparedModel> PrepareAsync(
-        ModelArguments arguments, PreparationScope scope, Task<DeviceChoice> choosing)
+        ModelArguments arguments,
+        PreparationScope scope,
+        Task<DeviceChoice> choosing,
+        Func<IReadOnlyList<PlanDevice>, IReadOnlyList<PlanDevice>> offer)
     {
         var path = Path.GetFullPath(arguments.Model ?? DemoModel.Folder());
         var config = arguments.RandomWeights ? ConfigOf(path) : null;
@@ -81,16 +88,9 @@ internal sealed record PreparedModel(
         var generation = opened.Checkpoint?.GenerationConfig ?? GenerationConfig.Load(folder, ModelConfig.Load(path));
         var tokenizer = scope == PreparationScope.Run && HasTokenizer(folder, config) ? Tokenizer.Load(folder) : null;
         var choice = await choosing;
+        var request = Request(arguments, opened.Spec, offer(choice.Devices), opened.DType) with { Modules = ModulesOf(opened, path) };
         return new PreparedModel(
-            opened.Name,
-            folder,
-            opened.Spec,
-            generation,
-            Planner.Plan(Request(arguments, opened.Spec, choice.Devices, opened.DType) with
-            {
-                Modules = ModulesOf(opened, path),
-            }),
-            tokenizer)
+            arguments.Name ?? opened.Name, folder, opened.Spec, generation, Planner.Plan(request), tokenizer)
         {
             Notices = choice.Notices,
             RandomWeightsConfig = config,

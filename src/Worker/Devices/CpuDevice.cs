@@ -12,7 +12,7 @@ namespace TensorParallel.Worker.Devices;
 /// account.</param>
 /// <param name="poison">Fill fresh memory with 0xFF (NaN in every float dtype), so that tests notice reads of unset
 /// memory.</param>
-internal sealed unsafe class CpuDevice(string name, int threads, long? memoryBudgetBytes = null, bool poison = false)
+internal sealed unsafe partial class CpuDevice(string name, int threads, long? memoryBudgetBytes = null, bool poison = false)
     : IDevice
 {
     private const nuint HugePageBytes = 2 << 20;
@@ -37,22 +37,8 @@ internal sealed unsafe class CpuDevice(string name, int threads, long? memoryBud
         lock (_lock)
         {
             ObjectDisposedException.ThrowIf(_disposed, this);
-            var free = _budget - _current.Sum();
-            if (bytes > free)
-            {
-                throw OutOfMemory(bytes, purpose, free);
-            }
-
-            var memory = AllocateNative(bytes, purpose, free);
-            if (poison)
-            {
-                NativeMemory.Fill(memory, (nuint)bytes, 0xFF);
-            }
-
-            var buffer = new CpuBuffer(this, memory, bytes, purpose);
+            var buffer = new CpuBuffer(this, Take(bytes, purpose), bytes, purpose);
             _buffers.Add(buffer);
-            _current[(int)purpose] += bytes;
-            _peak[(int)purpose] = Math.Max(_peak[(int)purpose], _current[(int)purpose]);
             return buffer;
         }
     }
@@ -111,8 +97,28 @@ internal sealed unsafe class CpuDevice(string name, int threads, long? memoryBud
         lock (_lock)
         {
             _buffers.Remove(buffer);
-            _current[(int)buffer.Purpose] -= buffer.Bytes;
+            _current[(int)buffer.Purpose] -= buffer.IsEvicted ? 0 : buffer.Bytes;
         }
+    }
+
+    // Memory, on the books; under the lock.
+    private void* Take(long bytes, MemoryPurpose purpose)
+    {
+        var free = _budget - _current.Sum();
+        if (bytes > free)
+        {
+            throw OutOfMemory(bytes, purpose, free);
+        }
+
+        var memory = AllocateNative(bytes, purpose, free);
+        if (poison)
+        {
+            NativeMemory.Fill(memory, (nuint)bytes, 0xFF);
+        }
+
+        _current[(int)purpose] += bytes;
+        _peak[(int)purpose] = Math.Max(_peak[(int)purpose], _current[(int)purpose]);
+        return memory;
     }
 
     private void* AllocateNative(long bytes, MemoryPurpose purpose, long free)

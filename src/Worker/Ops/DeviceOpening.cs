@@ -4,4 +4,5 @@ namespace TensorParallel.Worker.Ops;
 /// <param name="Name">As plans write it: <c>cpu:0</c>, <c>cuda:1</c>.</param>
 /// <param name="Threads">Compute threads of a processor, at least 1; other devices need none.</param>
 /// <param name="Poison">Fill fresh memory with NaN, so that tests notice reads of unset memory.</param>
-internal readonly record struct DeviceOpening(string Name, int Threads, bool Poison = false);
+/// <param name="Evictable">Weights and KV cache can be taken off the device for a while and come back.</param>
+internal readonly record struct DeviceOpening(string Name, int Threads, bool Poison = false, bool Evictable = false);

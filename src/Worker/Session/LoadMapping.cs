@@ -30,6 +30,7 @@ internal static class LoadMapping
             LoadThreads = Math.Max(1, message.LoadThreads),
             RandomWeights = message.RandomWeights,
             TimeOperations = message.TimeOperations,
+            Evictable = message.Evictable,
         };
     }
 }

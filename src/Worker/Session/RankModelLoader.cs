@@ -20,7 +20,7 @@ internal sealed class RankModelLoader : IRankModelLoader
         var owned = new Stack<IDisposable>();
         try
         {
-            var opening = new DeviceOpening(load.Plan.Ranks[load.Rank].Device, load.Threads);
+            var opening = new DeviceOpening(load.Plan.Ranks[load.Rank].Device, load.Threads) { Evictable = load.Evictable };
             var backend = Own(load.Timeline.Measure("device", () => DeviceBackendCatalog.Open(opening)));
             var kernels = PrepareKernels(load, backend.Ops);
             if (load.Rank == 0 && backend.Warning is { } warning)
