@@ -32,7 +32,8 @@ internal sealed partial class EngineLoop(
     private StepPipeline? _pipeline;
     private IWorkerGroup? _group;
     private Task _restart = Task.CompletedTask;
-    private TaskCompletionSource? _suspending;
+    private readonly List<TaskCompletionSource> _suspending = [];
+    private bool _isSuspended;
     private string? _refusal;
     private EngineState _state = EngineState.Starting;
     private EngineStatistics _statistics = new(EngineState.Starting, 0, 0, 0, 0, 0, 0, 0, 0);
@@ -88,16 +89,11 @@ internal sealed partial class EngineLoop(
     public Task SuspendAsync()
     {
         var suspended = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        var posted = Post(() =>
-        {
-            _suspending?.TrySetResult();
-            _suspending = suspended;
-        });
-        return posted ? suspended.Task : Task.CompletedTask;
+        return Post(() => _suspending.Add(suspended)) ? suspended.Task : Task.CompletedTask;
     }
 
     /// <summary>Steps are sent again. Thread-safe.</summary>
-    public void Resume() => Post(() => _suspending = null);
+    public void Resume() => Post(() => _isSuspended = false);
 
     /// <summary>Refuses new requests from now on and finishes the accepted ones. Thread-safe.</summary>
     public void Drain() => Post(OnDrain);
@@ -126,7 +122,7 @@ internal sealed partial class EngineLoop(
             }
         }
 
-        _suspending?.TrySetResult();
+        _suspending.ForEach(suspended => suspended.TrySetResult());
         await _restart;
         if (_group is not null)
         {
@@ -143,14 +139,16 @@ internal sealed partial class EngineLoop(
             action();
         }
 
-        if (_suspending is not { Task.IsCompleted: true })
+        if (!_isSuspended)
         {
             _pipeline?.SendAhead();
         }
 
-        if (_pipeline is not { IsIdle: false })
+        if (_suspending.Count > 0 && _pipeline is not { IsIdle: false })
         {
-            _suspending?.TrySetResult();
+            _isSuspended = true;
+            _suspending.ForEach(suspended => suspended.TrySetResult());
+            _suspending.Clear();
         }
 
         PublishStatistics();

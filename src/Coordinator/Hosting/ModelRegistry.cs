@@ -2,6 +2,7 @@ using TensorParallel.Coordinator.Api;
 using TensorParallel.Coordinator.Engine;
 using TensorParallel.Coordinator.Sharing;
 using TensorParallel.Coordinator.Workers;
+using TensorParallel.Protocol.Parallel;
 
 namespace TensorParallel.Coordinator.Hosting;
 
@@ -56,8 +57,7 @@ internal sealed partial class ModelRegistry(ModelRegistryOptions options, ILogge
             var together = new List<(ModelArguments Arguments, PreparedModel Model)>();
             foreach (var arguments in asked.Where(arguments => arguments.Evictable && asked.Count > 1))
             {
-                together.Add((arguments, await PreparedModel.PrepareAsync(
-                    arguments, PreparationScope.Run, cancellationToken, devices => _devices.Offer(devices, evictable: true))));
+                together.Add((arguments, await PlanAsync(arguments, [], cancellationToken)));
             }
 
             foreach (var arguments in asked)
@@ -65,11 +65,7 @@ internal sealed partial class ModelRegistry(ModelRegistryOptions options, ILogge
                 List<SharedNeed> besides = [.. together
                     .Where(other => other.Arguments != arguments && added.TrueForAll(model => model.Name != other.Model.Name))
                     .Select(other => SharedNeed.Of(other.Model.Plan, evictable: true))];
-                added.Add(Add(arguments, await PreparedModel.PrepareAsync(
-                    arguments,
-                    PreparationScope.Run,
-                    cancellationToken,
-                    devices => _devices.Offer(devices, arguments.Evictable, besides)), progress));
+                added.Add(Add(arguments, await PlanAsync(arguments, besides, cancellationToken), progress));
             }
 
             return added;
@@ -214,6 +210,24 @@ internal sealed partial class ModelRegistry(ModelRegistryOptions options, ILogge
         LastEviction = model.Shared.LastEviction,
         LastRestore = model.Shared.LastRestore,
     };
+
+    private async Task<PreparedModel> PlanAsync(
+        ModelArguments arguments, IReadOnlyList<SharedNeed> besides, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await PreparedModel.PrepareAsync(
+                arguments,
+                PreparationScope.Run,
+                cancellationToken,
+                devices => _devices.Offer(devices, arguments.Evictable, besides));
+        }
+        catch (PlanException exception) when (_devices.Holdings() is { } holdings)
+        {
+            // A budget that is smaller than the user's is not to be wondered at.
+            throw new PlanException($"{exception.Message} {holdings}");
+        }
+    }
 
     private HostedModel Find(string name) => All.FirstOrDefault(model => model.Name == name)
         ?? throw new ModelNotFoundException(name, [.. All.Select(model => model.Name)]);

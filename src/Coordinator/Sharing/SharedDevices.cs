@@ -35,6 +35,20 @@ internal sealed partial class SharedDevices(ILogger<SharedDevices> logger)
         }
     }
 
+    /// <summary>What models hold of the devices whose size counts, in a sentence; null: nothing. For a model that finds too little left.</summary>
+    public string? Holdings()
+    {
+        lock (_lock)
+        {
+            var held = _capacity.Keys.Where(device => Least(_models, device) > 0).Select(device =>
+                $"of {ByteText.Of(_capacity[device])} on {device} {ByteText.Of(Least(_models, device))} are promised to " +
+                string.Join(", ", _models.Where(model => model.Need.Fixed.ContainsKey(device)).Select(model => model.Name))).ToList();
+            return held.Count == 0
+                ? null
+                : $"Devices are shared: {string.Join("; ", held)}. Unload a model, or load them with --offload model, with which idle models make room.";
+        }
+    }
+
     /// <summary>Promises a model its memory. It is absent until its workers are started.</summary>
     /// <exception cref="PlanException">It does not fit beside the others; the message has the numbers.</exception>
     public SharedModel Add(string name, SharedNeed need, bool evictable)
@@ -235,7 +249,7 @@ internal sealed partial class SharedDevices(ILogger<SharedDevices> logger)
             : $"{model.Name} {ByteText.Of(Bytes(model.Need.Fixed, device))}");
         return $"{device} has {ByteText.Of(_capacity[device])} for all models, but with {added} they need {ByteText.Of(Least(all, device))} " +
             $"({string.Join(", ", needs)}): unload one, give smaller --max-context or --max-step-tokens, or --offload model, with which " +
-            "idle ones make room.";
+            "idle models make room.";
     }
 
     // What has to fit at one time: what all need always, and the largest of those that come and go.

@@ -17,13 +17,16 @@ internal sealed partial class WorkerSession
         }
 
         var device = model.DeviceMemory();
+        var resident = ProcessCalls.ResidentBytes();
         var report = new MemoryReport
         {
             DeviceTotal = device.Total,
             DeviceFree = device.Free,
             Pinned = device.Pinned,
-            Resident = ProcessCalls.ResidentBytes(),
-            PeakResident = ProcessCalls.PeakResidentBytes(),
+            Resident = resident,
+
+            // The kernel counts peaks a little late.
+            PeakResident = Math.Max(resident, ProcessCalls.PeakResidentBytes()),
             Evicted = _isEvicted,
         };
         report.Memory.Add(model.MemoryUse().Select(
