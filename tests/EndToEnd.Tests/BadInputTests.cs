@@ -42,6 +42,11 @@ public class BadInputTests
         { "the model's limit is 2048", ["estimate", "--context", "4096"] },
         { "--batch is 0", ["estimate", "--batch", "0"] },
         { "unknown-family", ["estimate", "--model", "{unknown-architecture}"] },
+        { "Two models are named demo-model", ["serve", "--model", "{demo}", "--model", "{demo}"] },
+        { "this command takes one model", ["generate", "--prompt", "x", "--model", "{demo}", "--model", "{demo}"] },
+        { "--admin-port is 70000", ["serve", "--admin-port", "70000"] },
+        { "there is no such folder", ["serve", "--model-root", "/nowhere/at/all"] },
+        { "--offload model, with which idle models make room", ["serve", "--model", "a={demo}", "--model", "b={demo}", "--cpu-workers", "1", "--max-memory", "0=28MiB", "--max-context", "256", "--max-sequences", "2", "--max-step-tokens", "64"] },
         { "GPU 7", ["generate", "--prompt", "x", "--gpus", "7"] },
         { "--port", ["serve", "--port", "99999"] },
         { "\"0,5\"", ["generate", "--prompt", "x", "--temperature", "0,5"] },
@@ -99,7 +104,7 @@ public class BadInputTests
         "{long}" => string.Join(',', Enumerable.Repeat(5, 2048)),
         "{back-and-forth}" => """{"model.embed_tokens": 0, "model.norm": 0, "lm_head": 0, "model.rotary_emb": 0, """ +
             string.Join(", ", Enumerable.Range(0, 8).Select(layer => $"\"model.layers.{layer}\": {layer % 2}")) + "}",
-        _ => argument,
+        _ => argument.Replace("{demo}", RepositoryPaths.DemoModel, StringComparison.Ordinal),
     };
 
     private static string Copy(string folder, string file, Func<string, string> change)

@@ -30,7 +30,7 @@ public class ServeTests
     {
         await using var served = await ServedCoordinator.StartAsync("--cpu-workers", "2", "--dtype", "float32");
         var runs = GoldenRun.Load("demo", "float32");
-        var answers = await Task.WhenAll(Enumerable.Range(0, 20).Select(index => GreedyAsync(served, runs[index % runs.Count])));
+        var answers = await Task.WhenAll(Enumerable.Range(0, 20).Select(index => served.GreedyAsync(runs[index % runs.Count])));
         for (var index = 0; index < answers.Length; index++)
         {
             runs[index % runs.Count].AssertFollowedBy(answers[index], $"request {index}");
@@ -71,7 +71,7 @@ public class ServeTests
         await UntilAsync(async () => (await served.Client.GetStatsAsync(new GetStatsRequest())).Running == 0);
         var before = await served.Client.GetStatsAsync(new GetStatsRequest());
         Assert.True(before.GeneratedTokens < 1500);
-        await GreedyAsync(served, GoldenRun.Load("demo", "bfloat16")[0]);
+        await served.GreedyAsync(GoldenRun.Load("demo", "bfloat16")[0]);
         var after = await served.Client.GetStatsAsync(new GetStatsRequest());
         Assert.Equal(96, after.GeneratedTokens - before.GeneratedTokens);
     }
@@ -103,7 +103,7 @@ public class ServeTests
         Assert.Contains("SIGKILL", exception.Status.Detail, StringComparison.Ordinal);
 
         var golden = GoldenRun.Load("demo", "bfloat16")[0];
-        golden.AssertFollowedBy(await GreedyAsync(served, golden), "after the restart");
+        golden.AssertFollowedBy(await served.GreedyAsync(golden), "after the restart");
         Assert.Equal(1, (await served.Client.GetStatsAsync(new GetStatsRequest())).Restarts);
         Assert.DoesNotContain(workers, CoordinatorProcess.IsAlive);
         Assert.Equal(2, served.Process.Workers().Count);
@@ -142,25 +142,14 @@ public class ServeTests
         Assert.False(File.Exists(segment), $"{segment} is left");
     }
 
-    private static async Task<IReadOnlyList<int>> GreedyAsync(ServedCoordinator served, GoldenRun run)
+    /// <summary>Asks again until the condition holds; 20 s at most.</summary>
+    internal static async Task UntilAsync(Func<Task<bool>> condition)
     {
-        var request = new GenerateRequest
+        using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(20));
+        while (!await condition())
         {
-            PromptIds = new TokenIds { Ids = { run.PromptIds } },
-            MaxNewTokens = run.GreedyIds.Length,
-            MinNewTokens = run.GreedyIds.Length,
-        };
-        using var call = served.Client.Generate(request);
-        var ids = new List<int>();
-        await foreach (var message in call.ResponseStream.ReadAllAsync(TestContext.Current.CancellationToken))
-        {
-            if (message.Token is { } token)
-            {
-                ids.Add(token.Id);
-            }
+            await Task.Delay(20, limit.Token);
         }
-
-        return ids;
     }
 
     private static string SharedSegmentOf(int worker)
@@ -168,14 +157,5 @@ public class ServeTests
         const string Folder = "/dev/shm/";
         var line = File.ReadLines($"/proc/{worker}/maps").First(map => map.Contains(Folder + "tensor-parallel-", StringComparison.Ordinal));
         return line[line.IndexOf(Folder, StringComparison.Ordinal)..].Replace(" (deleted)", "", StringComparison.Ordinal);
-    }
-
-    private static async Task UntilAsync(Func<Task<bool>> condition)
-    {
-        using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(20));
-        while (!await condition())
-        {
-            await Task.Delay(20, limit.Token);
-        }
     }
 }

@@ -1,6 +1,7 @@
 using System.Text.RegularExpressions;
 using Grpc.Core;
 using Grpc.Net.Client;
+using TensorParallel.Protocol.Wire.Admin;
 using TensorParallel.Protocol.Wire.Inference;
 
 namespace TensorParallel.EndToEnd.Tests;
@@ -9,6 +10,7 @@ namespace TensorParallel.EndToEnd.Tests;
 internal sealed partial class ServedCoordinator : IAsyncDisposable
 {
     private readonly GrpcChannel _channel;
+    private readonly GrpcChannel? _adminChannel;
 
     private ServedCoordinator(CoordinatorProcess process, string address)
     {
@@ -16,6 +18,11 @@ internal sealed partial class ServedCoordinator : IAsyncDisposable
         Address = address;
         _channel = GrpcChannel.ForAddress(address);
         Client = new Inference.InferenceClient(_channel);
+        if (AdminLine().Match(process.Output) is { Success: true } admin)
+        {
+            AdminAddress = admin.Groups[1].Value;
+            _adminChannel = GrpcChannel.ForAddress(AdminAddress);
+        }
     }
 
     public CoordinatorProcess Process { get; }
@@ -24,6 +31,11 @@ internal sealed partial class ServedCoordinator : IAsyncDisposable
     public string Address { get; }
 
     public Inference.InferenceClient Client { get; }
+
+    /// <summary>Of the admin service, where <c>--admin-port</c> was given.</summary>
+    public string? AdminAddress { get; }
+
+    public Admin.AdminClient Admin => new(_adminChannel!);
 
     /// <summary>Starts without the word "serve" and waits until it says that it is ready.</summary>
     public static async Task<ServedCoordinator> StartAsync(params string[] arguments)
@@ -45,6 +57,33 @@ internal sealed partial class ServedCoordinator : IAsyncDisposable
     public static GenerateRequest LongRequest(int tokens = 1500) =>
         new() { Prompt = "In the beginning", MaxNewTokens = tokens, IgnoreEos = true };
 
+    /// <summary>Runs a prompt of a golden as it was recorded: greedy, to its end.</summary>
+    public async Task<IReadOnlyList<int>> GreedyAsync(GoldenRun run, string? model = null)
+    {
+        var request = new GenerateRequest
+        {
+            PromptIds = new TokenIds { Ids = { run.PromptIds } },
+            MaxNewTokens = run.GreedyIds.Length,
+            MinNewTokens = run.GreedyIds.Length,
+        };
+        if (model is not null)
+        {
+            request.Model = model;
+        }
+
+        using var call = Client.Generate(request);
+        var ids = new List<int>();
+        await foreach (var message in call.ResponseStream.ReadAllAsync(TestContext.Current.CancellationToken))
+        {
+            if (message.Token is { } token)
+            {
+                ids.Add(token.Id);
+            }
+        }
+
+        return ids;
+    }
+
     /// <summary>Reads token events until there are enough, or the call ends.</summary>
     public static async Task<int> ReadTokensAsync(AsyncServerStreamingCall<GenerateResponse> call, int enough)
     {
@@ -60,8 +99,12 @@ internal sealed partial class ServedCoordinator : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         _channel.Dispose();
+        _adminChannel?.Dispose();
         await Process.DisposeAsync();
     }
+
+    [GeneratedRegex(@"admin\s+(http://\S+)")]
+    private static partial Regex AdminLine();
 
     [GeneratedRegex(@"gRPC\s+(http://\S+)")]
     private static partial Regex AddressLine();

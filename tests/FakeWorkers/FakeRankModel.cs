@@ -12,7 +12,17 @@ internal sealed class FakeRankModel(int rank, int worldSize, FakeBehaviour behav
 {
     public long BytesRead => FakeRankModelLoader.Bytes;
 
-    public IReadOnlyList<MemoryUse> MemoryUse() => [new MemoryUse(MemoryPurpose.Weights, 900 + rank, 1000 + rank)];
+    private int _peak = 1000 + rank;
+
+    public IReadOnlyList<MemoryUse> MemoryUse() => [new MemoryUse(MemoryPurpose.Weights, 900 + rank, _peak)];
+
+    public DeviceMemory DeviceMemory() => new(8000, 7000, 50);
+
+    public void ResetPeaks() => _peak = 900 + rank;
+
+    public MovedMemory Evict() => new(100, 60);
+
+    public MovedMemory Restore() => new(100, 60);
 
     public IReadOnlyList<Figure> Measure(MeasureRequest request) => behaviour switch
     {

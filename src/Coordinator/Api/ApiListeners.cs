@@ -1,3 +1,4 @@
+using System.Net;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 
 namespace TensorParallel.Coordinator.Api;
@@ -14,6 +15,20 @@ internal static class ApiListeners
     /// </summary>
     public static void Configure(KestrelServerOptions server, ApiListenOptions listen)
     {
+        ConfigureStreams(server);
+        server.Listen(listen.Address, listen.GrpcPort, endpoint => endpoint.Protocols = HttpProtocols.Http2);
+        server.Listen(listen.Address, listen.HttpPort, endpoint => endpoint.Protocols = HttpProtocols.Http1);
+    }
+
+    /// <summary>The admin service: loopback whatever the public address is, for its callers name folders and end models.</summary>
+    public static void ConfigureAdmin(KestrelServerOptions server, int port)
+    {
+        ConfigureStreams(server);
+        server.Listen(IPAddress.Loopback, port, endpoint => endpoint.Protocols = HttpProtocols.Http2);
+    }
+
+    private static void ConfigureStreams(KestrelServerOptions server)
+    {
         server.AddServerHeader = false;
         server.Limits.Http2.MaxStreamsPerConnection = MaxStreamsPerConnection;
 
@@ -23,7 +38,5 @@ internal static class ApiListeners
         server.Limits.MinRequestBodyDataRate = null;
         server.Limits.Http2.KeepAlivePingDelay = TimeSpan.FromSeconds(30);
         server.Limits.Http2.KeepAlivePingTimeout = TimeSpan.FromSeconds(20);
-        server.Listen(listen.Address, listen.GrpcPort, endpoint => endpoint.Protocols = HttpProtocols.Http2);
-        server.Listen(listen.Address, listen.HttpPort, endpoint => endpoint.Protocols = HttpProtocols.Http1);
     }
 }

@@ -6,25 +6,21 @@ namespace TensorParallel.Coordinator.Api;
 /// <summary>The public interfaces as one piece for the composition root.</summary>
 internal static class InferenceApi
 {
-    /// <summary>Registers the services; the model's engine stays the caller's to start and to dispose.</summary>
-    public static IServiceCollection AddInferenceApi(this IServiceCollection services, ServedModel model)
+    /// <summary>Registers the services; the models' engines stay the caller's to start and to dispose.</summary>
+    public static IServiceCollection AddInferenceApi(this IServiceCollection services, ServedModels models)
     {
-        services.AddSingleton(model);
+        services.AddSingleton(models);
         services.AddSingleton<InferenceService>();
         services.AddGrpc(grpc => grpc.Interceptors.Add<StatusInterceptor>());
         services.AddGrpcReflection();
+
+        // Not the framework's checks, which know a fixed list of names: the notifier's word is what is told.
         services.AddGrpcHealthChecks(health =>
         {
             health.Services.Clear();
-            foreach (var name in HealthNotifier.ServiceNames)
-            {
-                health.Services.Map(name, _ => true);
-            }
-        }).AddCheck<EngineHealthCheck>("engine");
+            health.UseHealthChecksCache = true;
+        });
         services.AddHostedService<HealthNotifier>();
-
-        // It reports a server that is still starting as an error; the engine itself logs what is one.
-        services.AddLogging(logging => logging.AddFilter("Microsoft.Extensions.Diagnostics.HealthChecks", LogLevel.None));
         return services;
     }
 
@@ -34,11 +30,21 @@ internal static class InferenceApi
         endpoints.MapGrpcService<InferenceService>();
         endpoints.MapGrpcHealthChecksService();
         endpoints.MapGrpcReflectionService();
-        endpoints.MapGet("/", (HttpContext http, ServedModel model) => HomePage.Text(model, $"{http.Request.Host}"));
-        endpoints.MapGet("/health", (ServedModel model) => Health(model.Engine.State));
+        endpoints.MapGet("/", (HttpContext http, ServedModels models) => HomePage.Text(models, $"{http.Request.Host}"));
+        endpoints.MapGet("/health", (ServedModels models) => Health(models.All, StatusCodes.Status503ServiceUnavailable));
+        endpoints.MapGet("/health/{model}", (string model, ServedModels models) =>
+            Health([.. models.All.Where(served => served.Info.Name == model)], StatusCodes.Status404NotFound));
     }
 
-    private static IResult Health(EngineState state) => Results.Text(
-        $"{state}\n",
-        statusCode: state == EngineState.Ready ? StatusCodes.Status200OK : StatusCodes.Status503ServiceUnavailable);
+    // One model: its state alone. Several: a line each; the server is healthy while any of them is.
+    private static IResult Health(IReadOnlyList<ServedModel> models, int none) => Results.Text(
+        models.Count switch
+        {
+            0 => "no model\n",
+            1 => $"{models[0].Engine.State}\n",
+            _ => string.Concat(models.Select(model => $"{model.Info.Name}: {model.Engine.State}\n")),
+        },
+        statusCode: models.Count == 0 ? none
+            : models.Any(model => model.Engine.State == EngineState.Ready) ? StatusCodes.Status200OK
+            : StatusCodes.Status503ServiceUnavailable);
 }

@@ -26,8 +26,9 @@ internal sealed class ModelOptions
     // A week. Workers count milliseconds in 32 bits: 24 days.
     private const int MostStepSeconds = 7 * 24 * 3600;
 
-    private readonly Option<string?> _model = new("--model", "-m")
+    private readonly Option<string[]> _model = new("--model", "-m")
     {
+        Arity = ArgumentArity.OneOrMore,
         Description = "Model folder as Hugging Face lays it out (for plan and --weights random also a bare config.json). Default: the demo model.",
         HelpName = "DIR",
     };
@@ -191,9 +192,23 @@ internal sealed class ModelOptions
         }
     }
 
+    /// <summary>What was given on the command line of a command that takes several models; all other options are the same for each.</summary>
+    /// <exception cref="UsageException">A list or number cannot be read, or options exclude each other.</exception>
+    public IReadOnlyList<ModelArguments> ReadAll(ParseResult result)
+    {
+        var models = result.GetValue(_model) ?? [];
+        return models.Length == 0
+            ? [Read(result, null)]
+            : [.. models.Select(NamedModel.Parse).Select(model => Read(result, model.Path) with { Name = model.Name })];
+    }
+
     /// <summary>What was given on the command line.</summary>
     /// <exception cref="UsageException">A list or number cannot be read, or options exclude each other.</exception>
-    public ModelArguments Read(ParseResult result)
+    public ModelArguments Read(ParseResult result) => result.GetValue(_model) is { Length: > 1 } several
+        ? throw new UsageException($"--model is given {several.Length} times, but this command takes one model; serve takes several.")
+        : Read(result, result.GetValue(_model)?.FirstOrDefault());
+
+    private ModelArguments Read(ParseResult result, string? model)
     {
         var deviceMap = result.GetResult(_deviceMap) is null ? null : result.GetValue(_deviceMap) ?? DeviceMapPlan.Fit;
         if (deviceMap is not null && result.GetValue(_tpPlan) is not null)
@@ -209,7 +224,7 @@ internal sealed class ModelOptions
 
         return new ModelArguments
         {
-            Model = result.GetValue(_model) is not "" and var model
+            Model = model is not ""
                 ? model
                 : throw new UsageException("--model is empty: give a model folder, or leave it out for the demo model."),
             RandomWeights = ReadWeights(result),

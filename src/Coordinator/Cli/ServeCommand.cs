@@ -1,14 +1,13 @@
 using System.CommandLine;
 using System.Net;
 using TensorParallel.Coordinator.Api;
-using TensorParallel.Coordinator.Engine;
 using TensorParallel.Coordinator.Hosting;
 using TensorParallel.Protocol.Parallel;
 
 namespace TensorParallel.Coordinator.Cli;
 
 /// <summary>
-/// <c>coordinator serve</c>, also without the word: serves gRPC until Ctrl-C, which lets running requests finish.
+/// <c>coordinator serve</c>, also without the word: serves one model or several by gRPC until Ctrl-C, which lets running requests finish.
 /// </summary>
 internal sealed class ServeCommand
 {
@@ -42,16 +41,37 @@ internal sealed class ServeCommand
 
     private readonly Option<int> _grace = new("--grace")
     {
-        Description = "Seconds that running requests get to finish after Ctrl-C.",
+        Description = "Seconds that running requests get to finish after Ctrl-C, and when their model is unloaded.",
         HelpName = "S",
         DefaultValueFactory = _ => 30,
         CustomParser = NumberArgument.Read<int>,
     };
 
+    private readonly Option<int?> _adminPort = new("--admin-port")
+    {
+        Description = "Port of the admin gRPC service (LoadModel, UnloadModel, ListModels, GetMemory, ResetPeaks), on 127.0.0.1 whatever "
+            + "--host says; 0: any free one. Default: it is not served.",
+        HelpName = "N",
+        CustomParser = NumberArgument.ReadOptional<int>,
+    };
+
+    private readonly Option<string[]> _modelRoots = new("--model-root")
+    {
+        Arity = ArgumentArity.OneOrMore,
+        Description = "Folder below which LoadModel may load models; may be given several times. Default: only those of --model.",
+        HelpName = "DIR",
+    };
+
+    private readonly Option<string?> _offload = new("--offload")
+    {
+        Description = "model: with several models, those that are idle make room on the devices for those that are used.",
+        HelpName = "model",
+    };
+
     /// <summary>The command for the command line.</summary>
     public Command Create()
     {
-        var command = new Command("serve", "Serve a model by gRPC (the default command).");
+        var command = new Command("serve", "Serve models by gRPC (the default command): --model DIR, or --model NAME=DIR several times.");
         Configure(command);
         return command;
     }
@@ -64,6 +84,9 @@ internal sealed class ServeCommand
         command.Options.Add(_port);
         command.Options.Add(_httpPort);
         command.Options.Add(_grace);
+        command.Options.Add(_adminPort);
+        command.Options.Add(_modelRoots);
+        command.Options.Add(_offload);
         command.SetAction((result, _) => CommandGuard.RunAsync(signals => RunAsync(result, signals)));
     }
 
@@ -73,25 +96,31 @@ internal sealed class ServeCommand
         var grace = result.GetValue(_grace) is var seconds and >= 0 and <= MostGraceSeconds
             ? TimeSpan.FromSeconds(seconds)
             : throw new UsageException($"--grace is {result.GetValue(_grace)}: give seconds from 0 to {MostGraceSeconds}.");
-        var arguments = _model.Read(result);
+        var arguments = ReadModels(result);
         var logLevel = _model.ReadLogLevel(result, whenNotGiven: LogLevel.Information);
-        var model = await PreparedModel.PrepareAsync(arguments, PreparationScope.Run, signals.Stopping);
-        await Notices.SayAsync(model.Notices);
+        var roots = new ModelRoots(result.GetValue(_modelRoots) ?? [], arguments.Select(model => model.Model ?? DemoModel.Folder()));
         using var loggers = CoordinatorLogging.Create(logLevel);
-        using var progress = LoadProgressBar.OnStandardError(model.Plan.WorldSize);
-        await using var host = ModelHost.Create(model, arguments, progress, loggers);
+        using var progress = new LoadProgressBars();
+        await using var registry = new ModelRegistry(
+            new ModelRegistryOptions(arguments[0] with { Model = null, Name = null }, roots, grace), loggers);
+        var models = await registry.PrepareAsync(arguments, progress.Add, signals.Stopping);
+        await Notices.SayAsync([.. models.SelectMany(model => model.Host.Model.Notices).Distinct()]);
         var failed = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        host.Engine.StateChanged += state =>
+        registry.Served.Changed += () =>
         {
-            if (state == EngineState.Failed)
+            if (registry.HasFailed)
             {
                 failed.TrySetResult();
             }
         };
-        await using var server = await ApiServer.StartAsync(host.Served, listen, logLevel, signals.Stopping);
-        await host.StartAsync(signals.Stopping);
+        await using var server = await ApiServer.StartAsync(registry.Served, registry, listen, logLevel, signals.Stopping);
+        foreach (var model in models)
+        {
+            await registry.StartAsync(model, signals.Stopping);
+        }
+
         progress.Close();
-        SayHowToCall(host, server);
+        SayHowToCall(models, server);
 
         var stopped = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         await using var registration = signals.Stopping.Register(() => stopped.TrySetResult());
@@ -103,9 +132,24 @@ internal sealed class ServeCommand
 
         await Console.Error.WriteLineAsync(
             $"coordinator: stopping; running requests get {grace.TotalSeconds:F0} s (again: stop at once).");
-        await host.Engine.DrainAsync(grace, signals.Hurrying);
+        await registry.DrainAsync(grace, signals.Hurrying);
         return ExitCodes.Done;
     }
+
+    // A single model has nobody to make room for.
+    private IReadOnlyList<ModelArguments> ReadModels(ParseResult result)
+    {
+        var offload = result.GetValue(_offload) is null or LoadArguments.OffloadModel
+            ? result.GetValue(_offload)
+            : throw new UsageException($"--offload is \"{result.GetValue(_offload)}\": give {LoadArguments.OffloadModel}.");
+        var models = _model.ReadAll(result);
+        var names = models.Select(model => model.Name ?? NameOf(model.Model ?? DemoModel.Folder())).ToList();
+        return names.GroupBy(name => name).FirstOrDefault(group => group.Count() > 1) is { } twice
+            ? throw new UsageException($"Two models are named {twice.Key}: give names, --model NAME=DIR.")
+            : [.. models.Select(model => model with { Evictable = models.Count > 1 && offload is not null })];
+    }
+
+    private static string NameOf(string path) => Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(path)));
 
     private ApiListenOptions ReadListen(ParseResult result)
     {
@@ -114,31 +158,46 @@ internal sealed class ServeCommand
             ? new ApiListenOptions
             {
                 Address = address,
-                GrpcPort = Port(result, _port),
-                HttpPort = Port(result, _httpPort),
+                GrpcPort = Port(_port, result.GetValue(_port)),
+                HttpPort = Port(_httpPort, result.GetValue(_httpPort)),
+                AdminPort = result.GetValue(_adminPort) is { } port ? Port(_adminPort, port) : null,
             }
             : throw new UsageException($"--host is \"{host}\": give an IP address, for example 127.0.0.1 or 0.0.0.0.");
     }
 
-    private static int Port(ParseResult result, Option<int> option) => result.GetValue(option) is var port and >= 0 and <= 65535
+    private static int Port(Option option, int port) => port is >= 0 and <= 65535
         ? port
-        : throw new UsageException($"{option.Name} is {result.GetValue(option)}: give a port from 0 (any free one) to 65535.");
+        : throw new UsageException($"{option.Name} is {port}: give a port from 0 (any free one) to 65535.");
 
-    private static void SayHowToCall(ModelHost host, ApiServer server)
+    private static void SayHowToCall(IReadOnlyList<HostedModel> models, ApiServer server)
     {
-        var plan = host.Model.Plan;
-        var load = host.Groups.Current?.LoadSummary;
+        foreach (var model in models)
+        {
+            var plan = model.Host.Model.Plan;
+            var load = model.Host.Groups.Current?.LoadSummary;
+            Console.Out.WriteLine(
+                $"{model.Name} is ready: {PlanModeNames.NameOf(plan.Mode)} on {plan.WorldSize} workers, "
+                + $"loaded in {load?.Elapsed.TotalSeconds:F2} s ({load?.GigabytesPerSecond:F1} GB/s).");
+        }
+
         var grpc = new Uri(server.Addresses[0]);
-        var input = host.Model.Tokenizer is null ? "{\"prompt_ids\": {\"ids\": [1, 2]}}" : "{\"prompt\": \"In the beginning\"}";
+        var input = models[0].Host.Model.Tokenizer is null ? "{\"prompt_ids\": {\"ids\": [1, 2]}}" : "{\"prompt\": \"In the beginning\"}";
         Console.Out.WriteLine(
             $"""
-            {host.Model.Name} is ready: {PlanModeNames.NameOf(plan.Mode)} on {plan.WorldSize} workers, loaded in {load?.Elapsed.TotalSeconds:F2} s ({load?.GigabytesPerSecond:F1} GB/s).
               gRPC  {server.Addresses[0]}  tensorparallel.v1.Inference (Generate, Tokenize, Detokenize, GetModelInfo, GetStats), health, reflection
               HTTP  {server.Addresses[1]}  help page and /health
+            """);
+        if (server.AdminAddress is { } admin)
+        {
+            Console.Out.WriteLine($"  admin {admin}  tensorparallel.v1.Admin (LoadModel, UnloadModel, ListModels, GetMemory, ResetPeaks)");
+        }
+
+        Console.Out.WriteLine(
+            $"""
               try   grpcurl -plaintext -d '{input}' {grpc.Host}:{grpc.Port} tensorparallel.v1.Inference/Generate
               stop  Ctrl-C: running requests are finished first
             """);
-        foreach (var reason in plan.FallbackReasons)
+        foreach (var reason in models.SelectMany(model => model.Host.Model.Plan.FallbackReasons).Distinct())
         {
             Console.Out.WriteLine($"  Not tensor parallel: {reason}");
         }

@@ -34,6 +34,8 @@ internal sealed partial class EngineLoop(
     private StepPipeline? _pipeline;
     private IWorkerGroup? _group;
     private Task _restart = Task.CompletedTask;
+    private readonly List<TaskCompletionSource> _suspending = [];
+    private bool _isSuspended;
     private string? _refusal;
     private EngineState _state = EngineState.Starting;
     private EngineStatistics _statistics = new(EngineState.Starting, 0, 0, 0, 0, 0, 0, 0, 0);
@@ -85,6 +87,16 @@ internal sealed partial class EngineLoop(
     /// </summary>
     public void Fail(EngineUnavailableException reason, LogLevel level = LogLevel.Critical) => Post(() => OnFail(reason, level));
 
+    /// <summary>See <see cref="InferenceEngine.SuspendAsync"/>. Thread-safe.</summary>
+    public Task SuspendAsync()
+    {
+        var suspended = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        return Post(() => _suspending.Add(suspended)) ? suspended.Task : Task.CompletedTask;
+    }
+
+    /// <summary>Steps are sent again. Thread-safe.</summary>
+    public void Resume() => Post(() => _isSuspended = false);
+
     /// <summary>Refuses new requests from now on and finishes the accepted ones. Thread-safe.</summary>
     public void Drain() => Post(OnDrain);
 
@@ -112,6 +124,7 @@ internal sealed partial class EngineLoop(
             }
         }
 
+        _suspending.ForEach(suspended => suspended.TrySetResult());
         await _restart;
         if (_group is not null)
         {
@@ -128,7 +141,18 @@ internal sealed partial class EngineLoop(
             action();
         }
 
-        _pipeline?.SendAhead();
+        if (!_isSuspended)
+        {
+            _pipeline?.SendAhead();
+        }
+
+        if (_suspending.Count > 0 && _pipeline is not { IsIdle: false })
+        {
+            _isSuspended = true;
+            _suspending.ForEach(suspended => suspended.TrySetResult());
+            _suspending.Clear();
+        }
+
         PublishStatistics();
         if (_refusal is not null && waiting.Count == 0 && _pipeline is not { IsIdle: false })
         {

@@ -81,13 +81,18 @@ internal sealed class InferenceEngine : IAsyncDisposable
     /// or cancelling it, ends the computation. Throws, at the first or a later move: <see cref="RequestException"/>,
     /// <see cref="EngineBusyException"/>, <see cref="EngineUnavailableException"/>, <see cref="WorkerLostException"/>.
     /// </summary>
+    /// <param name="request">What to generate.</param>
+    /// <param name="cancellationToken">Ends the computation.</param>
+    /// <param name="ended">
+    /// Called when nothing is computed for it any more, on any thread, whatever is still to be read; not where it was never accepted.
+    /// </param>
     public async IAsyncEnumerable<GenerateEvent> GenerateAsync(
-        GenerateRequest request, [EnumeratorCancellation] CancellationToken cancellationToken)
+        GenerateRequest request, [EnumeratorCancellation] CancellationToken cancellationToken, Action? ended = null)
     {
         cancellationToken.ThrowIfCancellationRequested();
         var text = new GenerationText(_tokenizer, request.StopStrings);
         var clock = new GenerationClock(request.PromptIds.Count, _time);
-        var sequence = Submit(request);
+        var sequence = Submit(request, ended);
         try
         {
             await foreach (var (sampled, timestamp, finish) in sequence.Output.ReadAllAsync(cancellationToken))
@@ -123,6 +128,15 @@ internal sealed class InferenceEngine : IAsyncDisposable
     }
 
     /// <summary>
+    /// Completes when no sequence is computed and no step is on its way; from then on none is sent until <see cref="Resume"/>. Requests
+    /// that come meanwhile wait. Completes also when the engine stops, or has no workers.
+    /// </summary>
+    public Task SuspendAsync() => _loop.SuspendAsync();
+
+    /// <summary>Steps are sent again; without effect where nothing is suspended.</summary>
+    public void Resume() => _loop.Resume();
+
+    /// <summary>
     /// Refuses new requests, finishes the accepted ones and stops the workers. What is not finished within
     /// <paramref name="grace"/>, or when the token is cancelled, fails with <see cref="EngineUnavailableException"/>.
     /// </summary>
@@ -151,7 +165,7 @@ internal sealed class InferenceEngine : IAsyncDisposable
         _stopping.Dispose();
     }
 
-    private Sequence Submit(GenerateRequest request)
+    private Sequence Submit(GenerateRequest request, Action? ended)
     {
         if (_tokenizer is null && request.StopStrings.Count > 0)
         {
@@ -168,7 +182,7 @@ internal sealed class InferenceEngine : IAsyncDisposable
             throw new EngineBusyException(_waiting.Capacity);
         }
 
-        var sequence = new Sequence(request);
+        var sequence = new Sequence(request, ended);
         _loop.Enqueue(sequence);
         return sequence;
     }

@@ -8,7 +8,8 @@ namespace TensorParallel.Coordinator.Engine;
 /// request's own reader sees only that channel, which ends after the token with a finish reason or faults.
 /// </summary>
 /// <param name="request">What to generate.</param>
-internal sealed class Sequence(GenerateRequest request)
+/// <param name="ended">Called once, on the loop, when nothing is computed for it any more; must return quickly and not throw.</param>
+internal sealed class Sequence(GenerateRequest request, Action? ended = null)
 {
     // Never more entries than MaxNewTokens, so a slow reader cannot stall the loop nor fill the memory.
     private readonly Channel<GeneratedToken> _output = Channel.CreateUnbounded<GeneratedToken>(
@@ -73,7 +74,12 @@ internal sealed class Sequence(GenerateRequest request)
     /// </summary>
     public void End(Exception? error)
     {
-        Ended = true;
+        if (!Ended)
+        {
+            Ended = true;
+            ended?.Invoke();
+        }
+
         _output.Writer.TryComplete(error);
     }
 }

@@ -10,6 +10,12 @@ internal sealed record ModelArguments
     /// <summary>Model folder, or for planning and random weights a bare <c>config.json</c>; null: the demo model.</summary>
     public string? Model { get; init; }
 
+    /// <summary>Name under which the model is served; null: the folder's.</summary>
+    public string? Name { get; init; }
+
+    /// <summary>The whole model may be taken off its devices while nobody uses it.</summary>
+    public bool Evictable { get; init; }
+
     /// <summary>Weights are made on the devices; none are read.</summary>
     public bool RandomWeights { get; init; }
 

@@ -1,5 +1,6 @@
 using TensorParallel.Coordinator.Engine;
 using TensorParallel.Coordinator.Launching;
+using TensorParallel.Coordinator.Sharing;
 using TensorParallel.Coordinator.Workers;
 
 namespace TensorParallel.Coordinator.Hosting;
@@ -8,25 +9,36 @@ namespace TensorParallel.Coordinator.Hosting;
 /// A running model: workers loaded and joined, engine ready. Disposing it stops the engine at once and leaves no
 /// process; drain the engine first to let requests finish.
 /// </summary>
-internal sealed class ModelHost : IAsyncDisposable
+internal sealed class ModelHost : IModelMoves, IAsyncDisposable
 {
     private readonly LocalLauncher _launcher;
+    private readonly SharedModel? _shared;
 
-    private ModelHost(PreparedModel model, ModelArguments arguments, IProgress<LoadProgress> progress, ILoggerFactory loggers)
+    private ModelHost(
+        PreparedModel model, ModelArguments arguments, IProgress<LoadProgress> progress, ILoggerFactory loggers, SharedModel? shared)
     {
+        _shared = shared;
         Model = model;
         _launcher = new LocalLauncher(
             WorkerProgram.Find(AppContext.BaseDirectory, Environment.GetEnvironmentVariable(WorkerProgram.OverrideVariable)),
             loggers);
-        Groups = new MeasuredGroupFactory(new WorkerGroupFactory(Options(model, arguments), _launcher, progress, loggers));
+        var options = Options(model, arguments) with { Evictable = shared is { IsEvictable: true } };
+        Groups = new MeasuredGroupFactory(new WorkerGroupFactory(options, _launcher, progress, loggers));
         Engine = new InferenceEngine(
-            Groups,
+            shared is null ? Groups : new SharedGroupFactory(Groups, shared, () => Engine!.Resume()),
             model.Tokenizer,
             new EngineOptions { MicroBatches = arguments.MicroBatches },
             TimeProvider.System,
             loggers.CreateLogger<InferenceEngine>());
         Served = new ServedModel(
-            new ModelInfo(model.Name, model.Spec, model.Plan, model.Generation.EosTokenIds), Engine, model.Requests, model.Tokenizer);
+            new ModelInfo(model.Name, model.Spec, model.Plan, model.Generation.EosTokenIds), Engine, model.Requests, model.Tokenizer)
+        {
+            Turns = shared is { IsEvictable: true } ? shared : null,
+        };
+        if (shared is not null)
+        {
+            shared.Moves = this;
+        }
     }
 
     /// <summary>What runs.</summary>
@@ -42,19 +54,57 @@ internal sealed class ModelHost : IAsyncDisposable
     public MeasuredGroupFactory Groups { get; }
 
     /// <summary>A host whose workers are not started yet: <see cref="StartAsync"/> does that.</summary>
+    /// <param name="model">What is to run.</param>
+    /// <param name="arguments">What the user asked.</param>
+    /// <param name="progress">Told how loading gets on.</param>
+    /// <param name="loggers">Make loggers.</param>
+    /// <param name="shared">The model's account with devices that others use too; null: it has them alone.</param>
     public static ModelHost Create(
-        PreparedModel model, ModelArguments arguments, IProgress<LoadProgress> progress, ILoggerFactory loggers) =>
-        new(model, arguments, progress, loggers);
+        PreparedModel model,
+        ModelArguments arguments,
+        IProgress<LoadProgress> progress,
+        ILoggerFactory loggers,
+        SharedModel? shared = null) => new(model, arguments, progress, loggers, shared);
 
     /// <summary>Starts the workers and loads the weights; returns when the first request can be computed.</summary>
     /// <exception cref="WorkerLostException">A worker ended, failed or did not answer; no process is left.</exception>
     public Task StartAsync(CancellationToken cancellationToken) => Engine.StartAsync(cancellationToken);
+
+    /// <summary>
+    /// Refuses new requests, finishes the accepted ones, those that wait for the devices too, and stops the workers. What is not
+    /// finished within <paramref name="grace"/>, or when the token is cancelled, fails.
+    /// </summary>
+    public async Task DrainAsync(TimeSpan grace, CancellationToken cancellationToken)
+    {
+        var started = TimeProvider.System.GetTimestamp();
+        if (_shared is { IsEvictable: true })
+        {
+            await _shared.CloseAsync().WaitAsync(grace, cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        }
+
+        var left = grace - TimeProvider.System.GetElapsedTime(started);
+        await Engine.DrainAsync(left > TimeSpan.Zero ? left : TimeSpan.Zero, cancellationToken);
+    }
+
+    async Task<MoveSummary> IModelMoves.EvictAsync()
+    {
+        await Engine.SuspendAsync();
+        return await Groups.Current!.EvictAsync();
+    }
+
+    async Task<MoveSummary> IModelMoves.RestoreAsync()
+    {
+        var moved = await Groups.Current!.RestoreAsync();
+        Engine.Resume();
+        return moved;
+    }
 
     /// <inheritdoc/>
     public async ValueTask DisposeAsync()
     {
         await Engine.DisposeAsync();
         _launcher.Dispose();
+        _shared?.Remove();
     }
 
     private static WorkerGroupOptions Options(PreparedModel model, ModelArguments arguments)

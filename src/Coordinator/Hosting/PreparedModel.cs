@@ -47,18 +47,22 @@ internal sealed record PreparedModel(
     /// <param name="arguments">What the user asked.</param>
     /// <param name="scope">How much is needed.</param>
     /// <param name="cancellationToken">Ends a device probe.</param>
+    /// <param name="offer">What the chosen devices offer the model, where they are shared; null: all they have.</param>
     /// <exception cref="CheckpointException">The model folder is wrong.</exception>
     /// <exception cref="PlanException">The plan cannot be honoured.</exception>
     /// <exception cref="TokenizerException">tokenizer.json cannot be used.</exception>
     public static async Task<PreparedModel> PrepareAsync(
-        ModelArguments arguments, PreparationScope scope, CancellationToken cancellationToken)
+        ModelArguments arguments,
+        PreparationScope scope,
+        CancellationToken cancellationToken,
+        Func<IReadOnlyList<PlanDevice>, IReadOnlyList<PlanDevice>>? offer = null)
     {
         // Looking for GPUs starts a process and a driver: the model is read meanwhile.
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         var choosing = DeviceSelection.SelectAsync(arguments, scope, stop.Token);
         try
         {
-            return await PrepareAsync(arguments, scope, choosing, stop.Token);
+            return await PrepareAsync(arguments, scope, choosing, offer ?? (devices => devices), stop.Token);
         }
         catch
         {
@@ -70,7 +74,11 @@ internal sealed record PreparedModel(
     }
 
     private static async Task<PreparedModel> PrepareAsync(
-        ModelArguments arguments, PreparationScope scope, Task<DeviceChoice> choosing, CancellationToken cancellationToken)
+        ModelArguments arguments,
+        PreparationScope scope,
+        Task<DeviceChoice> choosing,
+        Func<IReadOnlyList<PlanDevice>, IReadOnlyList<PlanDevice>> offer,
+        CancellationToken cancellationToken)
     {
         var path = Path.GetFullPath(arguments.Model ?? DemoModel.Folder());
         var config = arguments.RandomWeights ? ConfigOf(path) : null;
@@ -92,7 +100,7 @@ internal sealed record PreparedModel(
         var generation = opened.Checkpoint?.GenerationConfig ?? GenerationConfig.Load(folder, ModelConfig.Load(path));
         var tokenizer = scope == PreparationScope.Run && HasTokenizer(folder, config) ? Tokenizer.Load(folder) : null;
         var choice = await choosing;
-        var plan = Planner.Plan(Request(arguments, opened.Spec, choice.Devices, opened.DType) with
+        var plan = Planner.Plan(Request(arguments, opened.Spec, offer(choice.Devices), opened.DType) with
         {
             Modules = ModulesOf(opened, path),
         });
@@ -102,7 +110,7 @@ internal sealed record PreparedModel(
         }
 
         var model = new PreparedModel(
-            opened.Name,
+            arguments.Name ?? opened.Name,
             folder,
             opened.Spec,
             generation,

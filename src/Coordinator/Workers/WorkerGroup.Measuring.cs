@@ -4,8 +4,6 @@ namespace TensorParallel.Coordinator.Workers;
 
 internal sealed partial class WorkerGroup
 {
-    private readonly SemaphoreSlim _measuring = new(1);
-
     /// <summary>
     /// Has ranks measure, and gives the figures of each, in the order asked. The caller sees to it that no step runs: figures of a busy
     /// group mean little. Thread-safe. Throws <see cref="WorkerLostException"/> when a rank is lost or does not answer in time.
@@ -16,25 +14,10 @@ internal sealed partial class WorkerGroup
     public async Task<IReadOnlyList<IReadOnlyList<RankFigure>>> MeasureAsync(
         MeasureKind kind, IReadOnlyList<long>? sizes = null, IReadOnlyList<int>? ranks = null)
     {
-        await _measuring.WaitAsync();
-        try
-        {
-            var command = new WorkerCommand { Measure = new Measure { Kind = (Measure.Types.Kind)kind, Sizes = { sizes ?? [] } } };
-            var asked = _ranks.Where(rank => ranks is null || ranks.Contains(rank.Rank)).ToList();
-            var answers = asked.Select(rank => rank.MeasureAsync(command)).ToList();
-            var all = Task.WhenAll(answers);
-            if (await Task.WhenAny(all, _loss.Lost, Task.Delay(_options.StepTimeout)) != all && !_loss.Lost.IsCompleted)
-            {
-                var silent = asked[answers.FindIndex(answer => !answer.IsCompleted) is var index and >= 0 ? index : 0];
-                silent.Lose($"has not measured {kind} within {_options.StepTimeout.TotalSeconds:0.#} s");
-            }
-
-            return all.IsCompletedSuccessfully ? [.. all.Result.Select(Figures)] : throw await _loss.Lost;
-        }
-        finally
-        {
-            _measuring.Release();
-        }
+        var command = new WorkerCommand { Measure = new Measure { Kind = (Measure.Types.Kind)kind, Sizes = { sizes ?? [] } } };
+        var asked = _ranks.Where(rank => ranks is null || ranks.Contains(rank.Rank)).ToList();
+        var measured = await AskAsync(asked, rank => rank.MeasureAsync(command), $"has not measured {kind}");
+        return [.. measured.Select(Figures)];
     }
 
     private static IReadOnlyList<RankFigure> Figures(Measured measured) =>

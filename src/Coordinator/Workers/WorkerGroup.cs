@@ -76,6 +76,7 @@ internal sealed partial class WorkerGroup : IWorkerGroup
             return;
         }
 
+        _closing.SetResult();
         _loss.Close();
         await _watchdog.DisposeAsync();
         if (!_loss.Lost.IsCompleted)

@@ -88,6 +88,7 @@ internal sealed partial class WorkerGroupFactory(
                 LoadThreads = options.LoadThreads,
                 RandomWeights = options.RandomWeights,
                 TimeOperations = options.TimeOperations,
+                Evictable = options.Evictable,
             },
         };
         if (options.ShardFolder is { } shards)

@@ -19,6 +19,9 @@ internal sealed record WorkerGroupOptions
     /// <summary>Workers make the weights instead of reading them.</summary>
     public bool RandomWeights { get; init; }
 
+    /// <summary>Workers hold weights and KV cache such that they can be evicted.</summary>
+    public bool Evictable { get; init; }
+
     /// <summary>Workers time every operation.</summary>
     public bool TimeOperations { get; init; }
 

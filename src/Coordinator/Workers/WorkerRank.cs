@@ -21,7 +21,9 @@ internal sealed class WorkerRank(RankPlan plan, StepLedger ledger, GroupLoss los
     private readonly TaskCompletionSource<byte[]> _bootstrap = New<byte[]>();
     private readonly TaskCompletionSource<Loaded> _loaded = New<Loaded>();
     private readonly TaskCompletionSource<string?> _streamEnded = New<string?>();
-    private volatile TaskCompletionSource<Measured>? _measured;
+    private readonly RankQuestion<Measured> _measured = new();
+    private readonly RankQuestion<MemoryReport> _memory = new();
+    private readonly RankQuestion<Moved> _moved = new();
     private IWorkerProcess? _process;
     private volatile bool _failed;
     private long _lastSign = TimeProvider.System.GetTimestamp();
@@ -97,13 +99,13 @@ internal sealed class WorkerRank(RankPlan plan, StepLedger ledger, GroupLoss los
     }
 
     /// <summary>Asks for figures; one question at a time. Does not end when the rank is lost.</summary>
-    public Task<Measured> MeasureAsync(WorkerCommand measure)
-    {
-        var answer = New<Measured>();
-        _measured = answer;
-        Post(measure);
-        return answer.Task;
-    }
+    public Task<Measured> MeasureAsync(WorkerCommand measure) => Ask(_measured, measure);
+
+    /// <summary>The same for a memory report.</summary>
+    public Task<MemoryReport> ReportMemoryAsync(WorkerCommand report) => Ask(_memory, report);
+
+    /// <summary>The same for an eviction or its undoing.</summary>
+    public Task<Moved> MoveAsync(WorkerCommand move) => Ask(_moved, move);
 
     /// <summary>Reports the loss of this rank.</summary>
     /// <param name="what">Follows "rank 1 (cpu:1, process 4711) …".</param>
@@ -119,6 +121,13 @@ internal sealed class WorkerRank(RankPlan plan, StepLedger ledger, GroupLoss los
 
     /// <inheritdoc/>
     public ValueTask DisposeAsync() => _process?.DisposeAsync() ?? ValueTask.CompletedTask;
+
+    private Task<T> Ask<T>(RankQuestion<T> question, WorkerCommand command)
+    {
+        var answer = question.Open();
+        Post(command);
+        return answer;
+    }
 
     private static TaskCompletionSource<T> New<T>() => new(TaskCreationOptions.RunContinuationsAsynchronously);
 
@@ -142,11 +151,14 @@ internal sealed class WorkerRank(RankPlan plan, StepLedger ledger, GroupLoss los
                 ledger.Answer(Rank, result);
                 break;
             case WorkerEvent.EventOneofCase.Measured:
-                if (_measured?.TrySetResult(message.Measured) != true)
-                {
-                    throw new WireException("It sent figures that were not asked for.");
-                }
-
+                Answered(_measured.TryAnswer(message.Measured), "figures");
+                break;
+            case WorkerEvent.EventOneofCase.Memory:
+                Volatile.Write(ref _peakResidentBytes, message.Memory.PeakResident);
+                Answered(_memory.TryAnswer(message.Memory), "a memory report");
+                break;
+            case WorkerEvent.EventOneofCase.Moved:
+                Answered(_moved.TryAnswer(message.Moved), "the end of an eviction or of its undoing");
                 break;
             case WorkerEvent.EventOneofCase.Failed:
                 _failed = true;
@@ -154,6 +166,14 @@ internal sealed class WorkerRank(RankPlan plan, StepLedger ledger, GroupLoss los
                 break;
             default:
                 throw new WireException($"It sent an event of kind {message.EventCase}.");
+        }
+    }
+
+    private static void Answered(bool wasAsked, string what)
+    {
+        if (!wasAsked)
+        {
+            throw new WireException($"It sent {what}, for which it was not asked.");
         }
     }
 

@@ -10,6 +10,8 @@ internal sealed unsafe class CpuBuffer : DeviceBuffer
     private readonly long _offset;
     private readonly bool _isForeign;
     private void* _memory;
+    private void* _evicted;
+    private bool _disposed;
 
     /// <summary>
     /// Takes over <paramref name="memory"/>, which came from <see cref="NativeMemory.AlignedAlloc"/>.
@@ -50,12 +52,17 @@ internal sealed unsafe class CpuBuffer : DeviceBuffer
                 return _whole.Address + (nint)_offset;
             }
 
-            ObjectDisposedException.ThrowIf(_memory is null, this);
-            return (nint)_memory;
+            ObjectDisposedException.ThrowIf(_disposed, this);
+            return _memory is not null
+                ? (nint)_memory
+                : throw new InvalidOperationException($"{_device.Name}: {Purpose} was used while it was evicted.");
         }
     }
 
     public override bool IsHostMemory => true;
+
+    /// <summary>Whether the device memory is given back.</summary>
+    public bool IsEvicted => !_disposed && _whole is null && _memory is null;
 
     public override DeviceBuffer Slice(long offset, long bytes)
     {
@@ -65,11 +72,42 @@ internal sealed unsafe class CpuBuffer : DeviceBuffer
 
     public override void Dispose()
     {
-        if (_memory is not null && !_isForeign)
+        if (!_disposed && _whole is null && !_isForeign)
         {
             _device.Forget(this);
             NativeMemory.AlignedFree(_memory);
-            _memory = null;
+            NativeMemory.Free(_evicted);
+            _memory = _evicted = null;
+            _disposed = true;
         }
+    }
+
+    /// <summary>Gives the memory back, its contents to host memory first where they are kept; bytes copied.</summary>
+    internal long Evict(bool keep)
+    {
+        if (keep)
+        {
+            _evicted = NativeMemory.Alloc((nuint)Bytes);
+            NativeMemory.Copy(_memory, _evicted, (nuint)Bytes);
+        }
+
+        NativeMemory.AlignedFree(_memory);
+        _memory = null;
+        return keep ? Bytes : 0;
+    }
+
+    /// <summary>Takes over memory in place of what was given back, and fills it with what was kept; bytes copied.</summary>
+    internal long Restore(void* memory)
+    {
+        _memory = memory;
+        if (_evicted is null)
+        {
+            return 0;
+        }
+
+        NativeMemory.Copy(_evicted, _memory, (nuint)Bytes);
+        NativeMemory.Free(_evicted);
+        _evicted = null;
+        return Bytes;
     }
 }

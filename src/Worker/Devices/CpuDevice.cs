@@ -12,7 +12,7 @@ namespace TensorParallel.Worker.Devices;
 /// system's account.</param>
 /// <param name="poison">Fill fresh memory with 0xFF (NaN in every float dtype), so that tests notice reads of unset
 /// memory.</param>
-internal sealed unsafe class CpuDevice(string name, int threads, long? memoryBudgetBytes = null, bool poison = false)
+internal sealed unsafe partial class CpuDevice(string name, int threads, long? memoryBudgetBytes = null, bool poison = false)
     : IDevice
 {
     private const nuint HugePageBytes = 2 << 20;
@@ -37,22 +37,8 @@ internal sealed unsafe class CpuDevice(string name, int threads, long? memoryBud
         lock (_lock)
         {
             ObjectDisposedException.ThrowIf(_disposed, this);
-            var free = FreeBytes(purpose);
-            if (bytes > free)
-            {
-                throw OutOfMemory(bytes, purpose, free);
-            }
-
-            var memory = AllocateNative(bytes, purpose, free);
-            if (poison)
-            {
-                NativeMemory.Fill(memory, (nuint)bytes, 0xFF);
-            }
-
-            var buffer = new CpuBuffer(this, memory, bytes, purpose);
+            var buffer = new CpuBuffer(this, Take(bytes, purpose), bytes, purpose);
             _buffers.Add(buffer);
-            _current[(int)purpose] += bytes;
-            _peak[(int)purpose] = Math.Max(_peak[(int)purpose], _current[(int)purpose]);
             return buffer;
         }
     }
@@ -116,11 +102,10 @@ internal sealed unsafe class CpuDevice(string name, int threads, long? memoryBud
         lock (_lock)
         {
             _buffers.Remove(buffer);
-            _current[(int)buffer.Purpose] -= buffer.Bytes;
+            _current[(int)buffer.Purpose] -= buffer.IsEvicted ? 0 : buffer.Bytes;
         }
     }
 
-    // The budget is the device's; weights that are off it lie in what else the process may use.
     // A budget is for what a plan counts: neither temporaries nor weights in host memory are.
     private long FreeBytes(MemoryPurpose purpose)
     {
@@ -128,6 +113,26 @@ internal sealed unsafe class CpuDevice(string name, int threads, long? memoryBud
         return purpose is MemoryPurpose.HostWeights or MemoryPurpose.Scratch
             ? GC.GetGCMemoryInfo().TotalAvailableMemoryBytes - _current.Sum()
             : _budget - (_current.Sum() - unbounded);
+    }
+
+    // Memory, on the books; under the lock.
+    private void* Take(long bytes, MemoryPurpose purpose)
+    {
+        var free = FreeBytes(purpose);
+        if (bytes > free)
+        {
+            throw OutOfMemory(bytes, purpose, free);
+        }
+
+        var memory = AllocateNative(bytes, purpose, free);
+        if (poison)
+        {
+            NativeMemory.Fill(memory, (nuint)bytes, 0xFF);
+        }
+
+        _current[(int)purpose] += bytes;
+        _peak[(int)purpose] = Math.Max(_peak[(int)purpose], _current[(int)purpose]);
+        return memory;
     }
 
     private void* AllocateNative(long bytes, MemoryPurpose purpose, long free)

@@ -8,17 +8,23 @@ namespace TensorParallel.Worker.Devices;
 /// </summary>
 internal sealed unsafe class CudaBuffer : DeviceBuffer
 {
+    private readonly CudaEvictableMemory? _evictable;
     private readonly CudaBuffer? _whole;
     private readonly ulong _offset;
     private ulong _memory;
 
-    /// <summary>Takes over <paramref name="memory"/>, which came from cuMemAlloc, or from cuMemHostAlloc if it is the host's.</summary>
-    internal CudaBuffer(CudaDevice device, ulong memory, long bytes, MemoryPurpose purpose, bool isHostMemory = false)
+    /// <summary>
+    /// Takes over <paramref name="memory"/>, which came from cuMemAlloc, is a place in evictable memory, or came from cuMemHostAlloc if it
+    /// is the host's.
+    /// </summary>
+    internal CudaBuffer(
+        CudaDevice device, ulong memory, long bytes, MemoryPurpose purpose, CudaEvictableMemory? evictable = null, bool isHostMemory = false)
         : base(bytes, purpose)
     {
         Device = device;
         IsHostMemory = isHostMemory;
         _memory = memory;
+        _evictable = evictable;
     }
 
     private CudaBuffer(CudaBuffer whole, ulong offset, long bytes)
@@ -34,6 +40,9 @@ internal sealed unsafe class CudaBuffer : DeviceBuffer
     public CudaDevice Device { get; }
 
     public override bool IsHostMemory { get; }
+
+    /// <summary>The device memory behind its address is given back at present.</summary>
+    public bool IsEvicted => _evictable is { IsEvicted: true };
 
     public override nint Address
     {
@@ -60,7 +69,15 @@ internal sealed unsafe class CudaBuffer : DeviceBuffer
         if (_memory != 0)
         {
             Device.Forget(this);
-            CudaDriver.Check(IsHostMemory ? CudaDriver.cuMemFreeHost((void*)_memory) : CudaDriver.cuMemFree(_memory));
+            if (_evictable is not null)
+            {
+                _evictable.Leave();
+            }
+            else
+            {
+                CudaDriver.Check(IsHostMemory ? CudaDriver.cuMemFreeHost((void*)_memory) : CudaDriver.cuMemFree(_memory));
+            }
+
             _memory = 0;
         }
     }

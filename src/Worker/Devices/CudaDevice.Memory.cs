@@ -28,18 +28,9 @@ internal sealed unsafe partial class CudaDevice
     {
         ArgumentOutOfRangeException.ThrowIfNegative(bytes);
         MakeCurrent();
-        ulong address;
-        var status = cuMemAlloc(&address, (nuint)Math.Max(1, bytes));
-        if (status == CUDA_ERROR_OUT_OF_MEMORY)
-        {
-            throw new DeviceMemoryException(
-                $"{Name} ({Model}) has too little memory: {bytes:N0} bytes wanted for {purpose}, {FreeBytes:N0} free, " +
-                $"{Math.Max(0, bytes - FreeBytes):N0} missing; use more GPUs, a smaller --max-context or a smaller --dtype, or end " +
-                "other processes on it.");
-        }
-
-        Check(status, $"cuMemAlloc of {bytes:N0} bytes for {purpose} on {Name}");
-        var buffer = new CudaBuffer(this, address, bytes, purpose);
+        var evictable = _evictable.GetValueOrDefault(purpose);
+        var address = (evictable is null ? AllocateFixed(bytes, purpose) : evictable.Place(bytes)) ?? throw TooLittle(bytes, purpose);
+        var buffer = new CudaBuffer(this, address, bytes, purpose, evictable);
         Note(buffer);
         if (_poison && bytes > 0)
         {
@@ -123,9 +114,27 @@ internal sealed unsafe partial class CudaDevice
         lock (_lock)
         {
             _buffers.Remove(buffer);
-            _currentBytes[(int)buffer.Purpose] -= buffer.Bytes;
+            _currentBytes[(int)buffer.Purpose] -= buffer.IsEvicted ? 0 : buffer.Bytes;
         }
     }
+
+    private static ulong? AllocateFixed(long bytes, MemoryPurpose purpose)
+    {
+        ulong address;
+        var status = cuMemAlloc(&address, (nuint)Math.Max(1, bytes));
+        if (status == CUDA_ERROR_OUT_OF_MEMORY)
+        {
+            return null;
+        }
+
+        Check(status, $"cuMemAlloc of {bytes:N0} bytes for {purpose}");
+        return address;
+    }
+
+    private DeviceMemoryException TooLittle(long bytes, MemoryPurpose purpose) => new(
+        $"{Name} ({Model}) has too little memory: {bytes:N0} bytes wanted for {purpose}, {FreeBytes:N0} free, " +
+        $"{Math.Max(0, bytes - FreeBytes):N0} missing; use more GPUs, a smaller --max-context or a smaller --dtype, or end " +
+        "other processes on it.");
 
     // The driver would refuse as well, but in words that tell nobody which copy it was.
     private void RefuseWhileCapturing()
@@ -156,6 +165,11 @@ internal sealed unsafe partial class CudaDevice
         if (buffer is not CudaBuffer own || own.Device != this)
         {
             throw new ArgumentException($"The buffer does not belong to {Name}.", nameof(buffer));
+        }
+
+        if (own.IsEvicted)
+        {
+            throw new InvalidOperationException($"{Name}: {buffer.Purpose} was used while it was evicted.");
         }
 
         ArgumentOutOfRangeException.ThrowIfNegative(offset);

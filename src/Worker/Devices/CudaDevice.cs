@@ -25,8 +25,9 @@ internal sealed unsafe partial class CudaDevice : IDevice
     /// <summary>Opens GPU <paramref name="ordinal"/> of those that the driver shows.</summary>
     /// <param name="ordinal">Number among the visible GPUs.</param>
     /// <param name="poison">Fill fresh memory with 0xFF (NaN in every float dtype), so that tests notice reads of unset memory.</param>
+    /// <param name="evictable">Weights and KV cache can be evicted; they stand in memory whose addresses outlast it.</param>
     /// <exception cref="NativeException">No driver, no such GPU, or one that is too old.</exception>
-    public CudaDevice(int ordinal, bool poison = false)
+    public CudaDevice(int ordinal, bool poison = false, bool evictable = false)
     {
         if (UnavailableReason is { } reason)
         {
@@ -66,6 +67,10 @@ internal sealed unsafe partial class CudaDevice : IDevice
         _staging = new CudaStaging(stream);
         _readback = new CudaReadback(this);
         Modules = new CudaModuleCache(this);
+        if (evictable)
+        {
+            MakeEvictable(handle);
+        }
     }
 
     public string Name { get; }
@@ -177,6 +182,11 @@ internal sealed unsafe partial class CudaDevice : IDevice
 
         Synchronize();
         DisposeBuffers();
+        foreach (var memory in _evictable.Values)
+        {
+            memory.Dispose();
+        }
+
         Modules.Dispose();
         _staging.Dispose();
         _readback.Dispose();

@@ -13,9 +13,7 @@ internal sealed unsafe class CudaHostWords : IDisposable
     {
         _device = device;
         device.MakeCurrent();
-        void* memory;
-        Check(cuMemHostAlloc(&memory, (nuint)count * sizeof(uint), CU_MEMHOSTALLOC_PORTABLE | CU_MEMHOSTALLOC_DEVICEMAP));
-        _words = (uint*)memory;
+        _words = (uint*)CudaPinnedMemory.Allocate((long)count * sizeof(uint), "for words that kernels see", CU_MEMHOSTALLOC_DEVICEMAP);
         new Span<uint>(_words, count).Clear();
     }
 
@@ -34,7 +32,7 @@ internal sealed unsafe class CudaHostWords : IDisposable
         if (_words != null)
         {
             _device.MakeCurrent();
-            Check(cuMemFreeHost(_words));
+            Check(CudaPinnedMemory.Free(_words));
             _words = null;
         }
     }

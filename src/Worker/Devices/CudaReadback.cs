@@ -24,9 +24,7 @@ internal sealed unsafe class CudaReadback : IDisposable
     public CudaReadback(CudaDevice device)
     {
         _device = device;
-        void* memory;
-        Check(cuMemHostAlloc(&memory, Pieces * MostBytes, CU_MEMHOSTALLOC_PORTABLE));
-        _memory = (byte*)memory;
+        _memory = CudaPinnedMemory.Allocate(Pieces * MostBytes, "for results");
         for (var i = 0; i < Pieces; i++)
         {
             nint done;
@@ -61,7 +59,7 @@ internal sealed unsafe class CudaReadback : IDisposable
             Check(cuEventDestroy(done));
         }
 
-        Check(cuMemFreeHost(_memory));
+        Check(CudaPinnedMemory.Free(_memory));
     }
 
     private sealed class Copy(CudaDevice device, nint done, byte* pinned, int bytes) : IPendingCopy

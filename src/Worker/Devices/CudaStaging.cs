@@ -23,9 +23,7 @@ internal sealed unsafe class CudaStaging : IDisposable
     public CudaStaging(nint stream)
     {
         _stream = stream;
-        void* memory;
-        Check(cuMemHostAlloc(&memory, Slots * SlotBytes, CU_MEMHOSTALLOC_PORTABLE));
-        _memory = (byte*)memory;
+        _memory = CudaPinnedMemory.Allocate(Slots * SlotBytes, "for copies");
         for (var i = 0; i < Slots; i++)
         {
             nint done;
@@ -90,7 +88,7 @@ internal sealed unsafe class CudaStaging : IDisposable
             Check(cuEventDestroy(done));
         }
 
-        Check(cuMemFreeHost(_memory));
+        Check(CudaPinnedMemory.Free(_memory));
         _free.Dispose();
     }
 

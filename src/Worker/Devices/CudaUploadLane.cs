@@ -25,10 +25,7 @@ internal sealed unsafe class CudaUploadLane : IUploadLane
         device.Synchronize();
         try
         {
-            void* memory;
-            var bytes = (nuint)SlotCount * (nuint)slotBytes;
-            Check(cuMemHostAlloc(&memory, bytes, CU_MEMHOSTALLOC_PORTABLE), $"cuMemHostAlloc of {bytes:N0} bytes to load through");
-            _memory = (byte*)memory;
+            _memory = CudaPinnedMemory.Allocate((long)SlotCount * slotBytes, "to load through");
             nint stream;
             Check(cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING));
             _stream = stream;
@@ -122,7 +119,7 @@ internal sealed unsafe class CudaUploadLane : IUploadLane
         Array.Clear(_copied);
         if (_memory != null)
         {
-            _ = cuMemFreeHost(_memory);
+            _ = CudaPinnedMemory.Free(_memory);
             _memory = null;
         }
     }

@@ -59,11 +59,31 @@ internal interface IDevice : IUploadTarget, IDisposable
     /// <summary>Returns when everything issued so far is done.</summary>
     void Synchronize();
 
-    /// <summary>Current and peak bytes, one entry a purpose.</summary>
+    /// <summary>Current and peak bytes, one entry a purpose. Any thread.</summary>
     IReadOnlyList<MemoryUse> MemoryUse();
 
     /// <summary>Bytes of its own memory that no process uses; null: it has none of its own, or does not tell.</summary>
     long? FreeMemoryBytes => null;
+
+    /// <summary>From now on peaks are counted anew, from what is allocated at this moment. Any thread.</summary>
+    void ResetPeaks();
+
+    /// <summary>The whole device's memory.</summary>
+    DeviceMemory Memory();
+
+    /// <summary>
+    /// Gives back the device memory of weights and KV cache; the buffers live on and keep, on devices that record work, their
+    /// addresses, but nothing may use them until <see cref="Restore"/>. Weights go to host memory. Waits for what was issued before.
+    /// Workspace stays: it is small, holds tables made at load, and peers have parts of it mapped.
+    /// </summary>
+    /// <exception cref="DeviceMemoryException">The host has too little memory for the weights; nothing has been given back.</exception>
+    MovedMemory Evict() => throw new NotSupportedException($"{Name} was not opened for eviction.");
+
+    /// <summary>
+    /// Takes the memory again and brings the weights back; the KV cache is as fresh. Returns when it is done.
+    /// </summary>
+    /// <exception cref="DeviceMemoryException">Others took the memory meanwhile: the device cannot be used any more.</exception>
+    MovedMemory Restore() => throw new NotSupportedException($"{Name} was not opened for eviction.");
 
     /// <summary>Allocates a dense [rows, columns] tensor of its own buffer; the caller disposes <c>Buffer</c>.</summary>
     Tensor AllocateTensor(DType dtype, int rows, int columns, MemoryPurpose purpose) =>

@@ -2,13 +2,14 @@ using System.Runtime.InteropServices;
 
 namespace TensorParallel.Worker.Native;
 
-/// <content>What GPUs need to reach each other's memory.</content>
+/// <content>What GPUs need to reach each other's memory, and memory apart from its addresses.</content>
 internal static unsafe partial class CudaDriver
 {
     internal const uint CU_MEMHOSTALLOC_DEVICEMAP = 2;
     internal const int CU_MEM_ALLOCATION_TYPE_PINNED = 1;
     internal const int CU_MEM_LOCATION_TYPE_DEVICE = 1;
     internal const int CU_MEM_ACCESS_FLAGS_PROT_READWRITE = 3;
+    internal const int CU_MEM_ALLOC_GRANULARITY_RECOMMENDED = 1;
 
     [LibraryImport(Library, EntryPoint = "cuDeviceGetUuid_v2")]
     internal static partial int cuDeviceGetUuid(CUuuid* uuid, int device);

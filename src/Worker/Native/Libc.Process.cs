@@ -24,6 +24,10 @@ internal static partial class Libc
     [LibraryImport("libc")]
     internal static partial int getppid();
 
+    /// <summary>Gives free memory of the C heap back to the system; 1 where there was some.</summary>
+    [LibraryImport("libc")]
+    internal static partial int malloc_trim(nuint keep);
+
     [LibraryImport("libc")]
     internal static unsafe partial int getrusage(int who, nint* usage);
 }

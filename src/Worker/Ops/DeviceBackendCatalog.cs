@@ -51,7 +51,7 @@ internal static class DeviceBackendCatalog
 
     private static DeviceBackend OpenCuda(DeviceOpening opening)
     {
-        var device = new CudaDevice(CudaOrdinal(opening.Name), opening.Poison);
+        var device = new CudaDevice(CudaOrdinal(opening.Name), opening.Poison, opening.Evictable);
         try
         {
             return new DeviceBackend(device, new CudaOps(device), OpenCudaSampling(device))

@@ -5,4 +5,5 @@ namespace TensorParallel.Worker.Ops;
 /// <param name="Threads">Compute threads of a processor, at least 1; other devices need none.</param>
 /// <param name="Poison">Fill fresh memory with NaN, so that tests notice reads of unset memory.</param>
 /// <param name="MemoryBudgetBytes">Most bytes a processor allocates; null: what the process may use. Other devices have what they have.</param>
-internal readonly record struct DeviceOpening(string Name, int Threads, bool Poison = false, long? MemoryBudgetBytes = null);
+/// <param name="Evictable">Weights and KV cache can be taken off the device for a while and come back.</param>
+internal readonly record struct DeviceOpening(string Name, int Threads, bool Poison = false, long? MemoryBudgetBytes = null, bool Evictable = false);

@@ -20,6 +20,20 @@ internal interface IRankModel : IDisposable
     /// <summary>Device memory, one entry a purpose.</summary>
     IReadOnlyList<MemoryUse> MemoryUse();
 
+    /// <summary>The whole device's memory, and what is pinned of the host's.</summary>
+    DeviceMemory DeviceMemory() => default;
+
+    /// <summary>Counts peaks anew.</summary>
+    void ResetPeaks()
+    {
+    }
+
+    /// <summary>Gives back the device memory of weights and KV cache; steps may be issued again after <see cref="Restore"/>.</summary>
+    MovedMemory Evict() => throw new NotSupportedException("This rank evicts nothing.");
+
+    /// <summary>Undoes <see cref="Evict"/>; the KV cache is as fresh.</summary>
+    MovedMemory Restore() => throw new NotSupportedException("This rank evicts nothing.");
+
     /// <summary>Measures; no step runs meanwhile. What is a collective is measured on all ranks at once.</summary>
     IReadOnlyList<Figure> Measure(MeasureRequest request) =>
         throw new NotSupportedException($"This rank measures no {request.Kind}.");

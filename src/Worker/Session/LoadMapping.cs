@@ -31,6 +31,7 @@ internal static class LoadMapping
             Shards = message.HasShardFolder ? message.ShardFolder : null,
             RandomWeights = message.RandomWeights,
             TimeOperations = message.TimeOperations,
+            Evictable = message.Evictable,
         };
     }
 }

@@ -30,6 +30,32 @@ internal static class ProcessCalls
         return Libc.getrusage(Libc.RUSAGE_SELF, usage) == 0 ? usage[Libc.RusageMaxResident] * 1024 : 0;
     }
 
+    /// <summary>Memory this process has resident now.</summary>
+    public static long ResidentBytes()
+    {
+        // "size resident shared …" in pages.
+        var words = File.ReadAllText("/proc/self/statm").Split(' ');
+        return long.Parse(words[1], System.Globalization.CultureInfo.InvariantCulture) * Environment.SystemPageSize;
+    }
+
+    /// <summary>
+    /// Collects garbage, gives free memory back to the system, and counts <see cref="PeakResidentBytes"/> anew where the kernel lets it:
+    /// some sandboxes do not, and there the peak stays that of the process's life.
+    /// </summary>
+    public static void Flush()
+    {
+        GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true);
+        _ = Libc.malloc_trim(0);
+        try
+        {
+            File.WriteAllText("/proc/self/clear_refs", "5");
+        }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+        {
+            // See above.
+        }
+    }
+
     /// <summary>
     /// Ends the process now. No handler and no finaliser runs: a compute thread may be anywhere, and shutting the
     /// runtime down in good order could wait for it.

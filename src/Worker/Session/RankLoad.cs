@@ -27,6 +27,9 @@ internal sealed record RankLoad(
     /// <summary>Make the weights instead of reading them; the model folder may then be a bare <c>config.json</c>.</summary>
     public bool RandomWeights { get; init; }
 
+    /// <summary>Weights and KV cache may be evicted.</summary>
+    public bool Evictable { get; init; }
+
     /// <summary>Time every operation.</summary>
     public bool TimeOperations { get; init; }
 }

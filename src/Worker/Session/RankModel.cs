@@ -21,6 +21,18 @@ internal sealed class RankModel(
     public IReadOnlyList<MemoryUse> MemoryUse() => measures.Device.MemoryUse();
 
     /// <inheritdoc/>
+    public DeviceMemory DeviceMemory() => measures.Device.Memory();
+
+    /// <inheritdoc/>
+    public void ResetPeaks() => measures.Device.ResetPeaks();
+
+    /// <inheritdoc/>
+    public MovedMemory Evict() => measures.Device.Evict();
+
+    /// <inheritdoc/>
+    public MovedMemory Restore() => measures.Device.Restore();
+
+    /// <inheritdoc/>
     public IReadOnlyList<Measuring.Figure> Measure(MeasureRequest request) => measures.Measure(request);
 
     /// <inheritdoc/>

@@ -21,7 +21,7 @@ internal sealed class RankModelLoader : IRankModelLoader
         try
         {
             var plan = load.Plan.Ranks[load.Rank];
-            var opening = new DeviceOpening(plan.Device, load.Threads, MemoryBudgetBytes: plan.BudgetBytes);
+            var opening = new DeviceOpening(plan.Device, load.Threads, MemoryBudgetBytes: plan.BudgetBytes) { Evictable = load.Evictable };
             var backend = Own(load.Timeline.Measure("device", () => DeviceBackendCatalog.Open(opening)));
             var kernels = PrepareKernels(load, backend.Ops);
             if (load.Rank == 0 && backend.Warning is { } warning)

@@ -27,6 +27,7 @@ internal sealed partial class WorkerSession(
     private StepLimits? _limits;
     private IRankModel? _model; // compute thread only
     private StepAnswers? _answers; // compute thread only
+    private bool _isEvicted; // compute thread only
 
     /// <summary>Runs until the session ends; call once. Whatever ends it is logged and, where possible, sent.</summary>
     public async Task<SessionEnd> RunAsync()
@@ -97,6 +98,16 @@ internal sealed partial class WorkerSession(
                 case WorkerCommand.CommandOneofCase.Measure:
                     var request = command.Measure.ToRequest();
                     compute.Post(() => Measure(request));
+                    break;
+                case WorkerCommand.CommandOneofCase.ReportMemory:
+                    var reset = command.ReportMemory.ResetPeaks;
+                    compute.Post(() => ReportMemory(reset));
+                    break;
+                case WorkerCommand.CommandOneofCase.Evict:
+                    compute.Post(() => Move(evict: true));
+                    break;
+                case WorkerCommand.CommandOneofCase.Restore:
+                    compute.Post(() => Move(evict: false));
                     break;
                 case WorkerCommand.CommandOneofCase.Stop:
                     compute.Post(Stop);
@@ -178,7 +189,8 @@ internal sealed partial class WorkerSession(
         _post(new WorkerEvent { Loaded = loaded });
     }
 
-    private void Step(StepBatch batch) => _answers!.Add(_model!.Issue(batch));
+    private void Step(StepBatch batch) => _answers!.Add(
+        _isEvicted ? throw new WireException($"Step {batch.Step} came while the model is evicted.") : _model!.Issue(batch));
 
     private void Answer(StepResult result) =>
         _post(new WorkerEvent { Result = WireMapping.ToWire(result, ProcessCalls.PeakResidentBytes()) });

@@ -38,12 +38,13 @@ internal sealed class ApiFixture : IAsyncDisposable
             engine.Engine,
             new GenerateRequestFactory(tokenizer, s_spec.VocabularySize, limits.MaxContextTokens, eosTokenIds),
             tokenizer);
+        Models = new ServedModels(Model);
         var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
         builder.WebHost.UseKestrelCore().ConfigureKestrel(
             server => ApiListeners.Configure(server, new ApiListenOptions { GrpcPort = 0, HttpPort = 0 }));
         builder.Services.AddRoutingCore();
         builder.Services.AddLogging(logging => logging.ClearProviders());
-        builder.Services.AddInferenceApi(Model);
+        builder.Services.AddInferenceApi(Models);
         _application = builder.Build();
         _application.MapInferenceApi();
     }
@@ -51,6 +52,8 @@ internal sealed class ApiFixture : IAsyncDisposable
     public EngineFixture Engine { get; }
 
     public ServedModel Model { get; }
+
+    public ServedModels Models { get; }
 
     public GrpcChannel Channel { get; private set; } = null!;
 

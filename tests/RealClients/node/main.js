@@ -121,6 +121,16 @@ check('bad requests are refused with a sentence', async () => {
   assert.equal(unknown.code, UNIMPLEMENTED);
 });
 
+check('a model is chosen by its name, and an unknown one is not found', async () => {
+  const { name } = await unary(inference, 'GetModelInfo', {});
+  const { messages, error } = await read(inference.Generate({ prompt_ids: ids(5, 6), max_new_tokens: 4, ignore_eos: true, model: name }));
+  assert.equal(error, null);
+  assert.equal(messages.at(-1).finished.generated_tokens, 4);
+  assert.equal((await unary(health, 'Check', { service: `${SERVICE}/${name}` })).status, 'SERVING');
+  await fails({ prompt_ids: ids(5), model: 'nobody' }, grpc.status.NOT_FOUND, `there is ${name}`);
+  await assert.rejects(unary(inference, 'GetStats', { model: 'nobody' }), { code: grpc.status.NOT_FOUND });
+});
+
 check('health is serving, checked and watched', async () => {
   for (const service of ['', SERVICE]) {
     assert.equal((await unary(health, 'Check', { service })).status, 'SERVING');

@@ -129,6 +129,12 @@ class Checks:
         prompt = self.ids(*[1] * self.info.max_context_tokens)
         self.fails(bad, f"{self.info.max_context_tokens} tokens", prompt_ids=prompt)
 
+    def check_a_model_is_chosen_by_its_name(self):
+        request = {"prompt_ids": self.ids(5, 6), "max_new_tokens": 4, "ignore_eos": True}
+        assert list(self.generate(model=self.info.name, **request))[-1].finished.generated_tokens == 4
+        assert self.health.method("Check")(service=f"{SERVICE}/{self.info.name}").status == 1
+        self.fails(grpc.StatusCode.NOT_FOUND, f"there is {self.info.name}", model="nobody", **request)
+
     def check_health_is_serving(self):
         for service in ["", SERVICE]:
             assert self.health.method("Check")(service=service).status == 1

@@ -3,12 +3,15 @@
 // loses its bytes. One file, built once for each library by FAKE_DRIVER, FAKE_NVML, FAKE_NVRTC or FAKE_NCCL.
 // The environment says what there is: FAKE_GPUS (2), FAKE_DRIVER_VERSION (12080), FAKE_INIT (0: the status of cuInit),
 // FAKE_CAPABILITY (90), FAKE_TOTAL_MIB and FAKE_FREE_MIB (8192).
+// Memory mapped behind reserved addresses is fresh garbage each time, and addresses without memory behind them end the process.
+#define _GNU_SOURCE
 #include <pthread.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 __attribute__((unused)) static long setting(const char *name, long otherwise)
 {
@@ -129,6 +132,61 @@ int cuMemFree_v2(uint64_t address)
     }
     pthread_mutex_unlock(&lock);
     return status;
+}
+enum { GRANULARITY = 2 << 20 };
+typedef struct { int type, id; } Location;
+typedef struct { Location location; int flags; } Access;
+typedef struct { int type, handles; Location location; } Properties;
+int cuMemGetAllocationGranularity(size_t *granularity, const Properties *properties, int option)
+{
+    (void)option;
+    *granularity = GRANULARITY;
+    return properties->type == 1 && properties->location.type == 1 ? SUCCESS : INVALID_VALUE;
+}
+int cuMemCreate(uint64_t *handle, size_t bytes, const Properties *properties, uint64_t flags)
+{
+    size_t free_bytes, total;
+    if (flags || properties->type != 1 || bytes % GRANULARITY || !bytes) return INVALID_VALUE;
+    pthread_mutex_lock(&lock);
+    cuMemGetInfo_v2(&free_bytes, &total);
+    int status = bytes <= free_bytes ? SUCCESS : OUT_OF_MEMORY;
+    if (!status) {
+        used += bytes;
+        *handle = bytes; // all that is to be known of it
+    }
+    pthread_mutex_unlock(&lock);
+    return status;
+}
+int cuMemRelease(uint64_t handle)
+{
+    pthread_mutex_lock(&lock);
+    used -= handle;
+    pthread_mutex_unlock(&lock);
+    return SUCCESS;
+}
+int cuMemAddressReserve(uint64_t *address, size_t bytes, size_t alignment, uint64_t wanted, uint64_t flags)
+{
+    if (alignment || wanted || flags || bytes % GRANULARITY || !bytes) return INVALID_VALUE;
+    void *range = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    *address = (uint64_t)(uintptr_t)range;
+    return range == MAP_FAILED ? OUT_OF_MEMORY : SUCCESS;
+}
+int cuMemAddressFree(uint64_t address, size_t bytes) { return munmap((void *)(uintptr_t)address, bytes) ? INVALID_VALUE : SUCCESS; }
+int cuMemMap(uint64_t address, size_t bytes, size_t offset, uint64_t handle, uint64_t flags)
+{
+    (void)address;
+    return offset || flags || bytes != handle ? INVALID_VALUE : SUCCESS;
+}
+int cuMemSetAccess(uint64_t address, size_t bytes, const Access *access, size_t count)
+{
+    if (count != 1 || access->flags != 3 || mprotect((void *)(uintptr_t)address, bytes, PROT_READ | PROT_WRITE)) return INVALID_VALUE;
+    memset((void *)(uintptr_t)address, 0xA5, bytes);
+    return SUCCESS;
+}
+int cuMemUnmap(uint64_t address, size_t bytes)
+{
+    void *range = mmap((void *)(uintptr_t)address, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+    return range == MAP_FAILED ? INVALID_VALUE : SUCCESS;
 }
 int cuMemHostAlloc(void **address, size_t bytes, unsigned flags) { (void)flags; return (*address = malloc(bytes)) ? SUCCESS : OUT_OF_MEMORY; }
 int cuMemFreeHost(void *address)

@@ -41,6 +41,12 @@ internal sealed unsafe class HostDevice(string name = "cpu:test") : IDevice
 
     public IReadOnlyList<MemoryUse> MemoryUse() => [];
 
+    public void ResetPeaks()
+    {
+    }
+
+    public DeviceMemory Memory() => default;
+
     public void Dispose() => _buffers.ForEach(b => b.Dispose());
 
     /// <summary>

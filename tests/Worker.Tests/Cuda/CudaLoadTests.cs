@@ -9,6 +9,7 @@ using Xunit;
 namespace TensorParallel.Worker.Tests.Cuda;
 
 /// <summary>Loading through pinned slots, by a driver whose copies run as late as they may.</summary>
+[Collection(FakeDriver.OneAtATime)]
 public sealed class CudaLoadTests
 {
     private static readonly DType[] s_types = [DType.F32, DType.BF16, DType.F16];

@@ -10,13 +10,16 @@ namespace TensorParallel.Worker.Tests.Cuda;
 /// </summary>
 internal static class FakeDriver
 {
+    /// <summary>Collection of the tests that use it: all devices share the memory that the driver counts.</summary>
+    public const string OneAtATime = "fake driver";
+
     private static readonly Lazy<string?> s_reason = new(Load);
 
     /// <summary>GPU 0, with poisoned memory.</summary>
-    public static CudaDevice Open()
+    public static CudaDevice Open(bool evictable = false)
     {
         Assert.SkipWhen(s_reason.Value is not null, s_reason.Value ?? string.Empty);
-        return new CudaDevice(0, poison: true);
+        return new CudaDevice(0, poison: true, evictable);
     }
 
     // The library is looked for once a process; the variable is this test's for that moment only.

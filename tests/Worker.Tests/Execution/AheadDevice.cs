@@ -30,6 +30,14 @@ internal sealed class AheadDevice(IDevice inner, Func<IRepeatedWork> repeatWork)
 
     public IReadOnlyList<MemoryUse> MemoryUse() => inner.MemoryUse();
 
+    public void ResetPeaks() => inner.ResetPeaks();
+
+    public DeviceMemory Memory() => inner.Memory();
+
+    public MovedMemory Evict() => inner.Evict();
+
+    public MovedMemory Restore() => inner.Restore();
+
     public void Dispose() => inner.Dispose();
 
     private sealed class LateCopy(IPendingCopy copy) : IPendingCopy

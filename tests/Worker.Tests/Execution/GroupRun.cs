@@ -62,14 +62,17 @@ internal static class GroupRun
     /// <summary>
     /// Runs a body on every rank of a plan, each with a poisoned device of its own; rethrows what any of them throws.
     /// </summary>
-    public static void OnEachRank(ExecutionPlan plan, Action<RankContext, IDevice> body) =>
-        OnEachRank([.. plan.Ranks.Select(rank => rank.Device)], body);
+    /// <param name="plan">The plan.</param>
+    /// <param name="body">What each rank does.</param>
+    /// <param name="evictable">Devices are opened so that weights and cache can be evicted.</param>
+    public static void OnEachRank(ExecutionPlan plan, Action<RankContext, IDevice> body, bool evictable = false) =>
+        OnEachRank([.. plan.Ranks.Select(rank => rank.Device)], body, evictable);
 
     /// <summary>The same for a number of CPU ranks.</summary>
     public static void OnEachRank(int size, Action<RankContext, IDevice> body) =>
         OnEachRank([.. PlanDevice.Cpus(size).Select(device => device.Name)], body);
 
-    private static void OnEachRank(string[] devices, Action<RankContext, IDevice> body)
+    private static void OnEachRank(string[] devices, Action<RankContext, IDevice> body, bool evictable = false)
     {
         var (size, backendName) = (devices.Length, DeviceKinds.CollectiveBackend(devices[0]));
         var rankZero = CollectiveCatalog.Create(backendName);
@@ -77,7 +80,7 @@ internal static class GroupRun
         var blob = rankZero.CreateBootstrap(size, 1 << 20);
         var failures = RankThreads.Each(size, rank =>
         {
-            using var backend = DeviceBackendCatalog.Open(new DeviceOpening(devices[rank], Threads: 1, Poison: true));
+            using var backend = DeviceBackendCatalog.Open(new DeviceOpening(devices[rank], Threads: 1, Poison: true, evictable));
             var (device, ops, sampling) = backend;
             using var collective = (rank == 0 ? rankZero : CollectiveCatalog.Create(backendName))
                 .Join(blob, rank, size, device, RankThreads.Timeout);

@@ -5,23 +5,23 @@ using TensorParallel.Coordinator.Engine;
 namespace TensorParallel.Coordinator.Api.Grpc;
 
 /// <summary>
-/// Tells those who watch the health service each change of the engine when it happens; the framework's own publisher
-/// would look every half minute.
+/// Keeps the health service's state: that of the server and of the public service, serving while any model is, and that of each model.
+/// Those who watch are told of each change when it happens.
 /// </summary>
-/// <param name="model">What is served.</param>
+/// <param name="models">What is served.</param>
 /// <param name="health">The standard service's state.</param>
-internal sealed class HealthNotifier(ServedModel model, HealthServiceImpl health) : IHostedService
+internal sealed class HealthNotifier(ServedModels models, HealthServiceImpl health) : IHostedService
 {
     private readonly Lock _lock = new();
+    private readonly HashSet<string> _told = [];
 
-    /// <summary>Services whose health is the engine's; the empty name is the whole server.</summary>
-    public static IReadOnlyList<string> ServiceNames { get; } =
-        [string.Empty, Protocol.Wire.Inference.Inference.Descriptor.FullName];
+    /// <summary>The public service.</summary>
+    private static string ServiceName => Protocol.Wire.Inference.Inference.Descriptor.FullName;
 
     /// <inheritdoc/>
     public Task StartAsync(CancellationToken cancellationToken)
     {
-        model.Engine.StateChanged += OnStateChanged;
+        models.Changed += Publish;
         Publish();
         return Task.CompletedTask;
     }
@@ -29,11 +29,12 @@ internal sealed class HealthNotifier(ServedModel model, HealthServiceImpl health
     /// <inheritdoc/>
     public Task StopAsync(CancellationToken cancellationToken)
     {
-        model.Engine.StateChanged -= OnStateChanged;
+        models.Changed -= Publish;
         return Task.CompletedTask;
     }
 
-    private void OnStateChanged(EngineState state) => Publish();
+    /// <summary>Name under which a model's health is asked for.</summary>
+    public static string NameOf(ServedModel model) => $"{ServiceName}/{model.Info.Name}";
 
     // The present state, read inside the lock: of two notices at a time the later one cannot be overwritten by the
     // earlier.
@@ -41,13 +42,29 @@ internal sealed class HealthNotifier(ServedModel model, HealthServiceImpl health
     {
         lock (_lock)
         {
-            var status = model.Engine.State == EngineState.Ready
-                ? HealthCheckResponse.Types.ServingStatus.Serving
-                : HealthCheckResponse.Types.ServingStatus.NotServing;
-            foreach (var name in ServiceNames)
+            var all = models.All.ToDictionary(NameOf, model => model.Engine.State == EngineState.Ready);
+            var any = all.Values.Any(ready => ready);
+            foreach (var name in (string[])[string.Empty, ServiceName])
             {
-                health.SetStatus(name, status);
+                health.SetStatus(name, StatusOf(any));
             }
+
+            foreach (var (name, ready) in all)
+            {
+                health.SetStatus(name, StatusOf(ready));
+            }
+
+            foreach (var gone in _told.Except(all.Keys).ToList())
+            {
+                health.ClearStatus(gone);
+                _told.Remove(gone);
+            }
+
+            _told.UnionWith(all.Keys);
         }
     }
+
+    private static HealthCheckResponse.Types.ServingStatus StatusOf(bool ready) => ready
+        ? HealthCheckResponse.Types.ServingStatus.Serving
+        : HealthCheckResponse.Types.ServingStatus.NotServing;
 }

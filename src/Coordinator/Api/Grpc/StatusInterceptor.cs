@@ -1,8 +1,11 @@
 using Grpc.Core;
 using Grpc.Core.Interceptors;
 using TensorParallel.Coordinator.Engine;
+using TensorParallel.Coordinator.Launching;
 using TensorParallel.Coordinator.Text;
 using TensorParallel.Coordinator.Workers;
+using TensorParallel.Protocol.Checkpoints;
+using TensorParallel.Protocol.Parallel;
 
 namespace TensorParallel.Coordinator.Api.Grpc;
 
@@ -49,6 +52,11 @@ internal sealed class StatusInterceptor : Interceptor
         StatusCode? code = exception switch
         {
             RequestException or TokenizerException => StatusCode.InvalidArgument,
+            CheckpointException or PlanException => StatusCode.InvalidArgument,
+            ModelNotFoundException => StatusCode.NotFound,
+            ModelExistsException => StatusCode.AlreadyExists,
+            FolderNotAllowedException => StatusCode.PermissionDenied,
+            WorkerLaunchException => StatusCode.FailedPrecondition,
             EngineBusyException => StatusCode.ResourceExhausted,
             EngineUnavailableException or WorkerLostException => StatusCode.Unavailable,
             _ when !context.CancellationToken.IsCancellationRequested => null,
