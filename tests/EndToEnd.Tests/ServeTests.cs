@@ -51,7 +51,7 @@ public class ServeTests
             using var call = served.Client.Generate(ServedCoordinator.LongRequest());
             Assert.Equal(tokens, await ServedCoordinator.ReadTokensAsync(call, tokens));
         }).ToArray();
-        var answers = await Task.WhenAll(Enumerable.Range(0, 14).Select(index => GreedyAsync(served, runs[index % runs.Count])));
+        var answers = await Task.WhenAll(Enumerable.Range(0, 14).Select(index => served.GreedyAsync(runs[index % runs.Count])));
         await Task.WhenAll(leaving);
         for (var index = 0; index < answers.Length; index++)
         {

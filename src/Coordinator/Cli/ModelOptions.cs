@@ -78,7 +78,8 @@ internal sealed class ModelOptions
     {
         Description = "How weights that are off the devices come to them: model (the decoder, or the head), sequential (block by block) or "
             + "group (groups of blocks, the next ones on their way while one is computed). Without --max-memory everything that can be is "
-            + "off, with it only what does not fit. Default for what does not fit: group.",
+            + "off, with it only what does not fit. Default for what does not fit: group. With several models, model: those that are idle make "
+            + "room for those that are used.",
         HelpName = "KIND",
     };
 

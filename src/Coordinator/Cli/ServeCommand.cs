@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Net;
 using TensorParallel.Coordinator.Api;
 using TensorParallel.Coordinator.Hosting;
+using TensorParallel.Coordinator.Planning.Offloading;
 using TensorParallel.Protocol.Parallel;
 
 namespace TensorParallel.Coordinator.Cli;
@@ -62,12 +63,6 @@ internal sealed class ServeCommand
         HelpName = "DIR",
     };
 
-    private readonly Option<string?> _offload = new("--offload")
-    {
-        Description = "model: with several models, those that are idle make room on the devices for those that are used.",
-        HelpName = "model",
-    };
-
     /// <summary>The command for the command line.</summary>
     public Command Create()
     {
@@ -86,7 +81,6 @@ internal sealed class ServeCommand
         command.Options.Add(_grace);
         command.Options.Add(_adminPort);
         command.Options.Add(_modelRoots);
-        command.Options.Add(_offload);
         command.SetAction((result, _) => CommandGuard.RunAsync(signals => RunAsync(result, signals)));
     }
 
@@ -136,17 +130,20 @@ internal sealed class ServeCommand
         return ExitCodes.Done;
     }
 
-    // A single model has nobody to make room for.
+    // Of several models --offload model makes those that are idle leave the devices whole; a single one has nobody to make room for, so
+    // that its parts do.
     private IReadOnlyList<ModelArguments> ReadModels(ParseResult result)
     {
-        var offload = result.GetValue(_offload) is null or LoadArguments.OffloadModel
-            ? result.GetValue(_offload)
-            : throw new UsageException($"--offload is \"{result.GetValue(_offload)}\": give {LoadArguments.OffloadModel}.");
         var models = _model.ReadAll(result);
         var names = models.Select(model => model.Name ?? NameOf(model.Model ?? DemoModel.Folder())).ToList();
-        return names.GroupBy(name => name).FirstOrDefault(group => group.Count() > 1) is { } twice
-            ? throw new UsageException($"Two models are named {twice.Key}: give names, --model NAME=DIR.")
-            : [.. models.Select(model => model with { Evictable = models.Count > 1 && offload is not null })];
+        if (names.GroupBy(name => name).FirstOrDefault(group => group.Count() > 1) is { } twice)
+        {
+            throw new UsageException($"Two models are named {twice.Key}: give names, --model NAME=DIR.");
+        }
+
+        return models.Count == 1 || models[0].Offload.Kind != OffloadKind.Model
+            ? models
+            : [.. models.Select(model => model with { Evictable = true, Offload = new OffloadRequest() })];
     }
 
     private static string NameOf(string path) => Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(path)));

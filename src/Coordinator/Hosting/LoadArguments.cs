@@ -3,14 +3,16 @@ using TensorParallel.Coordinator.Api;
 using TensorParallel.Coordinator.Engine;
 using TensorParallel.Coordinator.Planning;
 using TensorParallel.Coordinator.Planning.DeviceMaps;
+using TensorParallel.Coordinator.Planning.Offloading;
+using TensorParallel.Protocol.Parallel;
 
 namespace TensorParallel.Coordinator.Hosting;
 
 /// <summary>Checks what a caller wants loaded and fills it up from the command line.</summary>
 internal static partial class LoadArguments
 {
-    /// <summary>The word for models that make room while they are idle.</summary>
-    public const string OffloadModel = "model";
+    /// <summary>The word for models that make room while they are idle; the other kinds are for parts of one model.</summary>
+    public static string OffloadModel { get; } = OffloadKindNames.NameOf(OffloadKind.Model);
 
     /// <summary>The arguments.</summary>
     /// <exception cref="RequestException">Something is wrong with them: all of it at once.</exception>
@@ -40,6 +42,7 @@ internal static partial class LoadArguments
             MaxSequences = loading.MaxSequences ?? defaults.MaxSequences,
             MaxStepTokens = loading.MaxStepTokens ?? defaults.MaxStepTokens,
             Evictable = loading.Offload == OffloadModel,
+            Offload = loading.Offload is { } kind && kind != OffloadModel ? new OffloadRequest(OffloadKindNames.Find(kind)) : new OffloadRequest(),
         };
     }
 
@@ -76,9 +79,9 @@ internal static partial class LoadArguments
             yield return $"device_map is none of {DeviceMapPlan.Fit}, {string.Join(", ", DeviceMapStrategy.All.Select(s => s.Name))}, nor a JSON object.";
         }
 
-        if (loading.Offload is not (null or OffloadModel))
+        if (loading.Offload is { } offload && OffloadKindNames.Find(offload) is null)
         {
-            yield return $"offload is \"{loading.Offload}\": give {OffloadModel}, or leave it out.";
+            yield return $"offload is \"{offload}\": give {string.Join(", ", OffloadKindNames.All)}, or leave it out.";
         }
 
         (string Name, int? Value)[] numbers =

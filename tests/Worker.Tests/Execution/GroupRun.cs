@@ -80,7 +80,7 @@ internal static class GroupRun
         var blob = rankZero.CreateBootstrap(size, 1 << 20);
         var failures = RankThreads.Each(size, rank =>
         {
-            using var backend = DeviceBackendCatalog.Open(new DeviceOpening(devices[rank], Threads: 1, Poison: true, evictable));
+            using var backend = DeviceBackendCatalog.Open(new DeviceOpening(devices[rank], Threads: 1, Poison: true, Evictable: evictable));
             var (device, ops, sampling) = backend;
             using var collective = (rank == 0 ? rankZero : CollectiveCatalog.Create(backendName))
                 .Join(blob, rank, size, device, RankThreads.Timeout);

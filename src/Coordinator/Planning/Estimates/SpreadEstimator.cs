@@ -36,7 +36,7 @@ internal sealed class SpreadEstimator(EstimateRequest request)
                 Devices =
                 [
                     .. plan.Ranks.Select((rank, i) => new DeviceNeed(
-                        budgets[i].Device, rank.WeightBytes, rank.KvBytes, rank.WorkspaceBytes, budgets[i].Bytes)
+                        budgets[i].Device, rank.WeightBytes, rank.KvBytes, rank.WorkspaceBytes, rank.RuntimeBytes, budgets[i].Bytes)
                     {
                         StagingBytes = rank.Offload?.StagingBytes ?? 0,
                         BusBytes = OffloadPlanner.BusBytes(request.Spec, rank),
