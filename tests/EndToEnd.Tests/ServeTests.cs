@@ -86,27 +86,37 @@ public class ServeTests
         await UntilAsync(async () => (await served.Client.GetStatsAsync(new GetStatsRequest())).Running == 0);
     }
 
-    [Fact]
-    public async Task AKilledWorkerEndsItsRequestsByRankAndTheGroupServesTheNext()
+    /// <summary>In the device map three requests are under way, a step of each on every stage.</summary>
+    [Theory]
+    [InlineData(2, new string[0])]
+    [InlineData(3, new[] { "--device-map" })]
+    public async Task AKilledWorkerEndsItsRequestsByRankAndTheGroupServesTheNext(int count, string[] map)
     {
-        await using var served = await ServedCoordinator.StartAsync("--cpu-workers", "2");
+        await using var served = await ServedCoordinator.StartAsync(["--cpu-workers", $"{count}", .. map]);
         var workers = served.Process.Workers();
-        Assert.Equal(2, workers.Count);
-        using var call = served.Client.Generate(ServedCoordinator.LongRequest());
-        Assert.Equal(3, await ServedCoordinator.ReadTokensAsync(call, 3));
+        Assert.Equal(count, workers.Count);
+        var calls = Enumerable.Range(0, map.Length == 0 ? 1 : 3).Select(_ => served.Client.Generate(ServedCoordinator.LongRequest())).ToArray();
+        foreach (var call in calls)
+        {
+            Assert.Equal(3, await ServedCoordinator.ReadTokensAsync(call, 3));
+        }
 
         CoordinatorProcess.Signal(workers[1], 9);
 
-        var exception = await Assert.ThrowsAsync<RpcException>(() => ServedCoordinator.ReadTokensAsync(call, int.MaxValue));
-        Assert.Equal(StatusCode.Unavailable, exception.StatusCode);
-        Assert.Matches("[Rr]ank [01] ", exception.Status.Detail);
-        Assert.Contains("SIGKILL", exception.Status.Detail, StringComparison.Ordinal);
+        foreach (var call in calls)
+        {
+            using var _ = call;
+            var exception = await Assert.ThrowsAsync<RpcException>(() => ServedCoordinator.ReadTokensAsync(call, int.MaxValue));
+            Assert.Equal(StatusCode.Unavailable, exception.StatusCode);
+            Assert.Matches("[Rr]ank [012] ", exception.Status.Detail);
+            Assert.Contains("SIGKILL", exception.Status.Detail, StringComparison.Ordinal);
+        }
 
         var golden = GoldenRun.Load("demo", "bfloat16")[0];
         golden.AssertFollowedBy(await served.GreedyAsync(golden), "after the restart");
         Assert.Equal(1, (await served.Client.GetStatsAsync(new GetStatsRequest())).Restarts);
         Assert.DoesNotContain(workers, CoordinatorProcess.IsAlive);
-        Assert.Equal(2, served.Process.Workers().Count);
+        Assert.Equal(count, served.Process.Workers().Count);
     }
 
     [Fact]
