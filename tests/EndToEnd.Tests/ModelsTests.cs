@@ -144,6 +144,7 @@ public class ModelsTests
             "--cpu-workers", "1", "--admin-port", "0", "--model-root", folder.Path, "--log-level", "Warning");
         var admin = served.Admin;
         await RoundAsync(); // what is made once
+        var files = Files();
         var before = await HeldAsync();
         for (var round = 0; round < 20; round++)
         {
@@ -152,8 +153,10 @@ public class ModelsTests
 
         var after = await HeldAsync();
         Assert.Equal(before.Workers, after.Workers);
-        Assert.Equal(before.SharedMemory, after.SharedMemory);
-        Assert.Equal(before.Sockets, after.Sockets);
+
+        // Other programs of this machine may be starting: their files go, what was left would stay.
+        var fresh = Files().Except(files).ToList();
+        await ServeTests.UntilAsync(() => Task.FromResult(!fresh.Exists(Path.Exists)));
         Assert.InRange(after.Handles, 0, before.Handles + 8);
         Assert.InRange(after.Threads, 0, before.Threads + 8);
         Assert.InRange(after.ManagedBytes, 0, before.ManagedBytes + (4 << 20));
@@ -178,8 +181,6 @@ public class ModelsTests
             var process = $"/proc/{served.Process.Id}";
             return new Held(
                 string.Join(',', served.Process.Workers()),
-                Directory.GetFiles("/dev/shm", "tensor-parallel-*").Length,
-                Directory.GetDirectories(Path.GetTempPath(), "tp-????????????????").Length,
                 Directory.GetFileSystemEntries($"{process}/fd").Length,
                 Directory.GetDirectories($"{process}/task").Length,
                 memory.Server.ManagedBytes);
@@ -188,5 +189,9 @@ public class ModelsTests
 
     private static PurposeMemory Of(RankMemory rank, string purpose) => rank.Purposes.Single(use => use.Purpose == purpose);
 
-    private sealed record Held(string Workers, int SharedMemory, int Sockets, int Handles, int Threads, long ManagedBytes);
+    // Shared memory and sockets of worker groups.
+    private static List<string> Files() =>
+        [.. Directory.GetFiles("/dev/shm", "tensor-parallel-*"), .. Directory.GetDirectories(Path.GetTempPath(), "tp-????????????????")];
+
+    private sealed record Held(string Workers, int Handles, int Threads, long ManagedBytes);
 }

@@ -25,6 +25,7 @@ internal sealed unsafe class CudaEvictableMemory(CudaDevice device, int handle, 
     private int _buffers;
     private byte* _kept;
     private long _keptBytes;
+    private long _room;
 
     /// <summary>The device memory is given back.</summary>
     public bool IsEvicted { get; private set; }
@@ -78,14 +79,16 @@ internal sealed unsafe class CudaEvictableMemory(CudaDevice device, int handle, 
     /// <exception cref="DeviceMemoryException">The host has too little.</exception>
     public void PrepareToEvict()
     {
-        if (!keeps || IsEvicted || _used == 0 || _kept != null)
+        if (!keeps || IsEvicted || _room >= _used)
         {
             return;
         }
 
+        FreeKept();
         try
         {
             _kept = CudaPinnedMemory.Allocate(_used, $"for what is evicted from {device.Name}");
+            _room = _used;
         }
         catch (NativeException e) when (e.Status == CUDA_ERROR_OUT_OF_MEMORY)
         {
@@ -227,12 +230,18 @@ internal sealed unsafe class CudaEvictableMemory(CudaDevice device, int handle, 
         }
 
         _pieces.Clear();
-        _used = _keptBytes = 0;
+        _used = 0;
         IsEvicted = false;
+        FreeKept();
+    }
+
+    private void FreeKept()
+    {
         if (_kept != null)
         {
             Check(CudaPinnedMemory.Free(_kept));
             _kept = null;
+            _keptBytes = _room = 0;
         }
     }
 

@@ -39,7 +39,12 @@ public sealed class EvictionTests
         Assert.Equal(new MovedMemory(12 << 20, 3 << 20), device.Restore());
         Assert.Equal(new MovedMemory(12 << 20, 0), device.Evict());
         Assert.Equal(new MovedMemory(0, 0), device.Evict());
+        device.Restore();
+        var more = device.Allocate(1 << 20, MemoryPurpose.Weights);
+        Assert.Equal(new MovedMemory(13 << 20, 4 << 20), device.Evict());
+        Assert.Equal(pinned + (4 << 20), device.Memory().Pinned);
         weights.Dispose();
+        more.Dispose();
         Assert.Equal(pinned, device.Memory().Pinned);
     }
 
