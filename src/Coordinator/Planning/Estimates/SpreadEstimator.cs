@@ -95,7 +95,7 @@ internal sealed class SpreadEstimator(EstimateRequest request)
             return new SpreadEstimate(
                 mode,
                 budgets.Count,
-                [.. placement.Stages.Select((stage, i) => Need(model, stage, budgets[i].Bytes))],
+                [.. placement.Stages.Select((stage, i) => Need(stage, budgets[i].Bytes))],
                 null,
                 SpilledBytes(placement.Spilled));
         }
@@ -105,9 +105,9 @@ internal sealed class SpreadEstimator(EstimateRequest request)
         }
     }
 
-    private static DeviceNeed Need(FitModel model, FitStage stage, long? budget)
+    private static DeviceNeed Need(FitStage stage, long? budget)
     {
-        var weights = model.WeightsOf(stage.Units).TotalBytes;
+        var weights = stage.Weights.TotalBytes;
         var kv = stage.Units.Sum(unit => unit.KvBytes);
         var (resident, staging) = stage.Choice is { } choice
             ? (choice.ResidentBytes, choice.DeviceBytes - choice.ResidentBytes)
