@@ -36,7 +36,14 @@ public class BadInputTests
         { "MiB of weights", ["plan", "--device-map", "fit", "--max-memory", "0=16MiB"] },
         { "alone a device needs", ["plan", "--device-map", "--max-memory", "0=1MiB,1=1MiB"] },
         { "its budget is 16.0 MiB", ["generate", "--prompt", "x", "--cpu-workers", "2", "--max-memory", "0=16MiB,1=16MiB"] },
-        { "only maps with everything on devices can be run yet", ["generate", "--prompt", "x", "--cpu-workers", "1", "--device-map", "auto", "--max-memory", "0=12MiB,cpu=1GiB"] },
+        { "--max-memory …,cpu=…", ["generate", "--prompt", "x", "--cpu-workers", "1", "--max-memory", "0=12MiB"] },
+        { "and not beside them either (cpu 1.0 MiB)", ["generate", "--prompt", "x", "--cpu-workers", "1", "--max-context", "128", "--max-step-tokens", "16", "--max-memory", "0=8MiB,cpu=1MiB"] },
+        { "must have model.layers.0 … model.layers.7 together on its device", ["generate", "--prompt", "x", "--cpu-workers", "1", "--offload", "model", "--max-memory", "0=8MiB,cpu=1GiB"] },
+        { "must have lm_head on its device to compute it", ["generate", "--prompt", "x", "--cpu-workers", "1", "--max-memory", "0=1MiB,cpu=1GiB"] },
+        { "cuts model.layers.0 between device 0 and cpu", ["generate", "--prompt", "x", "--cpu-workers", "1", "--device-map", "{cut}", "--max-memory", "0=1GiB,cpu=1GiB"] },
+        { "give model, sequential, group", ["plan", "--offload", "layer"] },
+        { "--blocks-per-group belongs to --offload group", ["plan", "--offload", "model", "--blocks-per-group", "2"] },
+        { "--offload-slots is 65", ["plan", "--offload", "group", "--offload-slots", "65"] },
         { "comes back to device 0", ["generate", "--prompt", "x", "--cpu-workers", "2", "--device-map", "{back-and-forth}", "--max-memory", "0=1GiB,1=1GiB"] },
         { "--device-speed names device 4", ["plan", "--device-map", "--cpu-workers", "2", "--device-speed", "4=2"] },
         { "the model's limit is 2048", ["estimate", "--context", "4096"] },
@@ -104,6 +111,9 @@ public class BadInputTests
         "{long}" => string.Join(',', Enumerable.Repeat(5, 2048)),
         "{back-and-forth}" => """{"model.embed_tokens": 0, "model.norm": 0, "lm_head": 0, "model.rotary_emb": 0, """ +
             string.Join(", ", Enumerable.Range(0, 8).Select(layer => $"\"model.layers.{layer}\": {layer % 2}")) + "}",
+        "{cut}" => """{"model.embed_tokens": 0, "model.norm": 0, "lm_head": 0, "model.rotary_emb": 0, "model.layers.0.mlp": "cpu", """ +
+            "\"model.layers.0.self_attn\": 0, \"model.layers.0.input_layernorm\": 0, \"model.layers.0.post_attention_layernorm\": 0, " +
+            string.Join(", ", Enumerable.Range(1, 7).Select(layer => $"\"model.layers.{layer}\": 0")) + "}",
         _ => argument.Replace("{demo}", RepositoryPaths.DemoModel, StringComparison.Ordinal),
     };
 

@@ -38,9 +38,17 @@ public class GoldenMatrixTests
             DType = dtype,
             MaxContext = 256,
         };
-        var model = await PreparedModel.PrepareAsync(arguments, PreparationScope.Run, TestContext.Current.CancellationToken);
+
+        var model = await AssertFollowedAsync(arguments, family, dtype);
+
         Assert.Equal(useDeviceMap ? PlanMode.DeviceMap : PlanMode.TensorParallel, model.Plan.Mode);
         Assert.Equal(workers, model.Plan.WorldSize);
+    }
+
+    /// <summary>Runs all prompts of a model at once; the model with its plan.</summary>
+    internal static async Task<PreparedModel> AssertFollowedAsync(ModelArguments arguments, string family, string dtype)
+    {
+        var model = await PreparedModel.PrepareAsync(arguments, PreparationScope.Run, TestContext.Current.CancellationToken);
         await using var host = ModelHost.Create(model, arguments, new Progress<LoadProgress>(), NullLoggerFactory.Instance);
         await host.StartAsync(TestContext.Current.CancellationToken);
 
@@ -51,6 +59,8 @@ public class GoldenMatrixTests
         {
             run.AssertFollowedBy(ids, $"{family} {dtype}, prompt of {run.PromptIds.Length}");
         }
+
+        return model;
     }
 
     private static async Task<IReadOnlyList<int>> GenerateAsync(ModelHost host, GoldenRun run)

@@ -107,6 +107,11 @@ internal sealed record MemoryShortage(
 
     private IEnumerable<string> OffloadAdvice()
     {
+        if (Request.UseDeviceMap && Request.DeviceMap != DeviceMapPlan.Fit)
+        {
+            yield return $"give --device-map {DeviceMapPlan.Fit}, which leaves room for them";
+        }
+
         if (Plan.Offload is null)
         {
             var smallest = new SpillRule(Request.Offload).Smallest(StageWeights.Of(Request.Spec, Plan)).DeviceBytes;

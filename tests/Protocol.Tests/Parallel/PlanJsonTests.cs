@@ -16,7 +16,7 @@ public sealed class PlanJsonTests
     [InlineData(true)]
     public void WrittenAndReadBack_IsTheSame(bool indented)
     {
-        foreach (var plan in new[] { SamplePlan.TensorParallel, SamplePlan.DeviceMap })
+        foreach (var plan in new[] { SamplePlan.TensorParallel, SamplePlan.DeviceMap, SamplePlan.Offloaded })
         {
             var json = PlanJson.Serialize(plan, indented);
             var read = PlanJson.Deserialize(json);
@@ -55,6 +55,7 @@ public sealed class PlanJsonTests
 
         Assert.Empty(schema.Validate(PlanJson.Serialize(SamplePlan.TensorParallel)));
         Assert.Empty(schema.Validate(PlanJson.Serialize(SamplePlan.DeviceMap)));
+        Assert.Empty(schema.Validate(PlanJson.Serialize(SamplePlan.Offloaded)));
     }
 
     [Theory]
@@ -119,6 +120,43 @@ public sealed class PlanJsonTests
         var message = Assert.Throws<PlanException>(() => PlanJson.Deserialize(Changed(path, null))).Message;
 
         Assert.EndsWith($"{path.Split('.')[^1]}: the key is missing.", message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Offloading_HasTheWordsThatPeopleKnow()
+    {
+        var ranks = JsonNode.Parse(PlanJson.Serialize(SamplePlan.Offloaded))!["ranks"]!;
+
+        Assert.Null(ranks[0]!["offload"]);
+        Assert.Null(ranks[0]!["budget_bytes"]);
+        Assert.Equal(8L << 30, (long)ranks[1]!["budget_bytes"]!);
+        Assert.Equal(
+            """{"kind":"group","blocks_per_group":2,"slots":3,"slot_bytes":536870912,"modules":[{"name":"model.layers.0","residency":"disk","bytes":1000},{"name":"lm_head","residency":"cpu","bytes":2000}]}""",
+            ranks[1]!["offload"]!.ToJsonString());
+        var offload = SamplePlan.Offloaded.Ranks[1].Offload!;
+        Assert.Equal((2000, 1000, 3L << 29), (offload.HostBytes, offload.DiskBytes, offload.StagingBytes));
+        Assert.Equal(
+            (Residency.Disk, Residency.Host, Residency.Device),
+            (offload.ResidencyOf("model.layers.0"), offload.ResidencyOf("lm_head"), offload.ResidencyOf("model.layers.1")));
+    }
+
+    [Theory]
+    [InlineData("\"kind\":\"group\"", "\"kind\":\"groups\"", "plan.ranks[1].offload.kind: \"groups\" is none of model, sequential, group.")]
+    [InlineData("\"slots\":3", "\"slots\":0", "plan.ranks[1].offload.slots: \"0\" is not a whole number from 1 to 64.")]
+    [InlineData("\"slots\":3,", "", "plan.ranks[1].offload.slots: the key is missing.")]
+    [InlineData("\"slots\":3", "\"slots\":3,\"stream\":true", "plan.ranks[1].offload.stream: the key is unknown.")]
+    [InlineData("\"blocks_per_group\":2", "\"blocks_per_group\":-1", "plan.ranks[1].offload.blocks_per_group: \"-1\" is not a whole number from 1 to 1073741824.")]
+    [InlineData("\"residency\":\"cpu\"", "\"residency\":\"device\"", "plan.ranks[1].offload.modules[1].residency: \"device\" is neither cpu nor disk.")]
+    [InlineData("\"name\":\"model.layers.0\"", "\"name\":\"lm_head\"", "plan.ranks[1].offload.modules: a module is there more than once.")]
+    [InlineData("\"residency\":\"cpu\"", "\"residency\":\"disk\"", "plan.device_map: \"lm_head\" is on \"cpu\", which is no rank's device.")]
+    [InlineData("\"budget_bytes\":8589934592", "\"budget_bytes\":\"all\"", "plan.ranks[1].budget_bytes: \"\"all\"\" is not a whole number from 0 to 9223372036854775807.")]
+    public void OffloadingThatIsNotSound_IsRefusedByKey(string sound, string changed, string expected)
+    {
+        var json = PlanJson.Serialize(SamplePlan.Offloaded);
+        Assert.Contains(sound, json, StringComparison.Ordinal);
+
+        Assert.Equal(
+            expected, Assert.Throws<PlanException>(() => PlanJson.Deserialize(json.Replace(sound, changed, StringComparison.Ordinal))).Message);
     }
 
     [Fact]

@@ -26,6 +26,21 @@ internal static class SamplePlan
         DType = DType.F32,
     };
 
+    public static ExecutionPlan Offloaded { get; } = DeviceMap with
+    {
+        DeviceMap = [new("model.embed_tokens", "0"), new("model.layers", "disk"), new("lm_head", "cpu")],
+        Ranks =
+        [
+            DeviceMap.Ranks[0],
+            DeviceMap.Ranks[1] with
+            {
+                BudgetBytes = 8L << 30,
+                Offload = new OffloadPlan(OffloadKind.Group, 2, 3, 1L << 29, [
+                    new("model.layers.0", Residency.Disk, 1000), new("lm_head", Residency.Host, 2000)]),
+            },
+        ],
+    };
+
     private static RankPlan Rank(int rank, IndexRange columns, IndexRange rows) => new(
         rank,
         $"cuda:{rank}",

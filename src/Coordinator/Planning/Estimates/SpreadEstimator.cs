@@ -97,7 +97,7 @@ internal sealed class SpreadEstimator(EstimateRequest request)
             return new SpreadEstimate(
                 mode,
                 budgets.Count,
-                [.. placement.Stages.Select((stage, i) => Need(model, stage, limits, budgets[i].Bytes, budgets.Count))],
+                [.. placement.Stages.Select((stage, i) => Need(stage, model.Head, limits, budgets[i].Bytes, budgets.Count))],
                 null,
                 SpilledBytes(placement.Spilled));
         }
@@ -107,14 +107,14 @@ internal sealed class SpreadEstimator(EstimateRequest request)
         }
     }
 
-    private DeviceNeed Need(FitModel model, FitStage stage, StepLimits limits, long? budget, int stages)
+    private DeviceNeed Need(FitStage stage, FitUnit head, StepLimits limits, long? budget, int stages)
     {
-        var weights = model.WeightsOf(stage.Units).TotalBytes;
+        var weights = stage.Weights.TotalBytes;
         var kv = stage.Units.Sum(unit => unit.KvBytes);
         var (resident, staging) = stage.Choice is { } choice
             ? (choice.ResidentBytes, choice.DeviceBytes - choice.ResidentBytes)
             : (weights, 0);
-        var headTokens = stage.Units.Contains(model.Head) ? request.Spec.VocabularySize : 0;
+        var headTokens = stage.Units.Contains(head) ? request.Spec.VocabularySize : 0;
         var runtime = DeviceRuntime.Bytes(DeviceKinds.Cuda, headTokens, limits, stages);
         return new DeviceNeed(stage.Device.Name, resident, kv, stage.MemoryBytes - resident - staging - kv, runtime, budget)
         {

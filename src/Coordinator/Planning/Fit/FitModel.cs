@@ -22,22 +22,26 @@ internal sealed record FitModel(
     FitWorkspace Workspace,
     StepLimits Limits)
 {
+    private readonly StageModule[] _layers = [.. Layers.Select(Module)];
+
     /// <summary>All units in order.</summary>
-    public IReadOnlyList<FitUnit> Units => [Embedding, .. Layers, Head];
+    public IReadOnlyList<FitUnit> Units { get; } = [Embedding, .. Layers, Head];
 
     /// <summary>What a stage of consecutive units holds, by what can leave its device.</summary>
-    public StageWeights WeightsOf(IReadOnlyList<FitUnit> units)
+    /// <param name="start">Its first unit.</param>
+    /// <param name="end">Behind its last.</param>
+    public StageWeights WeightsOf(int start, int end)
     {
-        var (hasEmbedding, hasHead) = (units.Contains(Embedding), units.Contains(Head));
+        var (hasEmbedding, hasHead) = (start == 0 && end > 0, end == Units.Count && start < end);
         var shares = hasEmbedding && hasHead && SharedBytes > 0;
+        var first = Math.Clamp(start - 1, 0, Layers.Count);
+        var layers = _layers[first..Math.Clamp(end - 1, first, Layers.Count)];
         return new StageWeights(
             !hasHead ? 0 : shares ? Head.WeightBytes - SharedBytes : Head.FixedBytes,
             hasEmbedding ? Module(Embedding) : null,
-            [.. units.Where(unit => unit.Layer is not null).Select(Module)],
+            layers,
             !hasHead ? null : new StageModule(Head.Modules[^1], shares ? 0 : Head.WeightBytes - Head.FixedBytes, Head.SlotBytes),
             shares);
-
-        static StageModule Module(FitUnit unit) => new(unit.Modules[0], unit.WeightBytes, unit.SlotBytes);
     }
 
     /// <summary>Measures a model.</summary>
@@ -80,6 +84,8 @@ internal sealed record FitModel(
             };
         }
     }
+
+    private static StageModule Module(FitUnit unit) => new(unit.Modules[0], unit.WeightBytes, unit.SlotBytes);
 
     // Of 8 experts a token is computed by 2: three quarters of their weights are not read for it.
     private static long IdleBytes(ModuleSizes? sizes, string layer)

@@ -28,10 +28,10 @@ internal static class FitPlanner
         }
 
         var problem = new FitProblem(model, devices, embeddingStays: true, spill);
-        var spilled = Solve(problem) ?? throw new PlanException(TooSmallForOffloading(model, devices, spill));
+        var spilled = Solve(model, problem) ?? throw new PlanException(TooSmallForOffloading(model, devices, spill));
         var modules = SpillPlacement.Of(
             [.. spilled.Stages.Where(stage => stage.Choice is not null)
-                .Select(stage => new StageSpill(model.WeightsOf(stage.Units), stage.Choice!))],
+                .Select(stage => new StageSpill(stage.Weights, stage.Choice!))],
             spill.Places);
         var next = 0;
         return new FitPlacement([.. spilled.Stages.Select(
@@ -41,10 +41,10 @@ internal static class FitPlanner
     // A stage for the embedding alone costs every token one more way between devices: only where nothing else fits.
     private static FitPlacement? Whole(FitModel model, IReadOnlyList<FitDevice> devices) =>
         new[] { true, false }
-            .Select(embeddingStays => Solve(new FitProblem(model, devices, embeddingStays)))
+            .Select(embeddingStays => Solve(model, new FitProblem(model, devices, embeddingStays)))
             .FirstOrDefault(placement => placement is not null);
 
-    private static FitPlacement? Solve(FitProblem problem)
+    private static FitPlacement? Solve(FitModel model, FitProblem problem)
     {
         if (FitPartition.Find(problem) is not { } ends)
         {
@@ -61,6 +61,7 @@ internal static class FitPlanner
                 [.. problem.Units.Skip(start).Take(end - start)],
                 problem.MemoryBytes(device, start, end),
                 problem.Time(device, start, end),
+                model.WeightsOf(start, end),
                 problem.Choice(device, start, end));
         }
     }
@@ -93,7 +94,7 @@ internal static class FitPlanner
     private static string TooSmallForOffloading(FitModel model, IReadOnlyList<FitDevice> devices, FitSpill spill)
     {
         var problem = new FitProblem(model, devices, embeddingStays: true);
-        var stage = model.WeightsOf(model.Units);
+        var stage = model.WeightsOf(0, model.Units.Count);
         var all = new SpillRule(spill.Offload).Smallest(stage);
         var kv = model.Units.Sum(unit => unit.KvBytes);
         var workspace = problem.MemoryBytes(0, model.Units.Count) - stage.TotalBytes - kv;

@@ -105,12 +105,9 @@ internal sealed class FitProblem
         return choice;
     }
 
-    /// <summary>What a run of units stores, by what can leave its device.</summary>
-    public StageWeights WeightsOf(int start, int end) => _model.WeightsOf([.. Units.Skip(start).Take(end - start)]);
-
     private SpillChoice? Choose(long? bytes, int start, int end)
     {
-        var stage = WeightsOf(start, end);
+        var stage = _model.WeightsOf(start, end);
         if (_spill!.All)
         {
             return _rule!.All(stage);

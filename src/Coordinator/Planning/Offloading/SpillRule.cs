@@ -129,11 +129,24 @@ internal sealed class SpillRule(OffloadRequest request)
     {
         var count = stage.Blocks.Count;
         var size = request.KindOrDefault == OffloadKind.Model ? Math.Max(1, count) : request.GroupBlocks;
-        return [.. Enumerable.Range(0, ((count + size) - 1) / size)
-            .Select(chunk => (chunk * size)..Math.Min(count, (chunk + 1) * size))];
+        var chunks = new Range[((count + size) - 1) / size];
+        for (var i = 0; i < chunks.Length; i++)
+        {
+            chunks[i] = (i * size)..Math.Min(count, (i + 1) * size);
+        }
+
+        return chunks;
     }
 
-    /// <summary>So many of a list, spread evenly, the last one among them.</summary>
-    public static IReadOnlyList<T> Spread<T>(IReadOnlyList<T> items, int count) =>
-        [.. items.Where((_, i) => (long)(i + 1) * count / items.Count > (long)i * count / items.Count)];
+    /// <summary>So many of a list, at most all, spread evenly, the last one among them: 3 of 8 are numbers 2, 5 and 7.</summary>
+    public static T[] Spread<T>(IReadOnlyList<T> items, int count)
+    {
+        var chosen = new T[count];
+        for (var i = 0; i < count; i++)
+        {
+            chosen[i] = items[(int)(((((i + 1L) * items.Count) + count - 1) / count) - 1)];
+        }
+
+        return chosen;
+    }
 }

@@ -15,7 +15,7 @@ internal sealed record StageWeights(
     long FixedBytes, StageModule? Embedding, IReadOnlyList<StageModule> Blocks, StageModule? Head, bool SharesTable)
 {
     /// <summary>All of it.</summary>
-    public long TotalBytes { get; } = FixedBytes + (Embedding?.Bytes ?? 0) + Blocks.Sum(block => block.Bytes) + (Head?.Bytes ?? 0);
+    public long TotalBytes { get; } = FixedBytes + (Embedding?.Bytes ?? 0) + BytesOf(Blocks) + (Head?.Bytes ?? 0);
 
     /// <summary>The largest module that must come to the device to be computed; null: there is none.</summary>
     public StageModule? LargestMoved =>
@@ -54,5 +54,16 @@ internal sealed record StageWeights(
 
             return new StageModule(name, sum, slot);
         }
+    }
+
+    private static long BytesOf(IReadOnlyList<StageModule> blocks)
+    {
+        var sum = 0L;
+        for (var i = 0; i < blocks.Count; i++)
+        {
+            sum += blocks[i].Bytes;
+        }
+
+        return sum;
     }
 }

@@ -56,7 +56,7 @@ public sealed class RunnableMapTests
     }
 
     [Theory]
-    [InlineData("llama-3.1-8b", "0=5GiB,cpu=64GiB", "auto", "through, ")]
+    [InlineData("llama-3.1-8b", "0=12GiB,cpu=64GiB", "auto", "for a slot that the others come through")]
     [InlineData("llama-3.1-8b", "0=30GiB", """{ "model.embed_tokens": 0, "model.layers": 0, "model.norm": "cpu", "lm_head": 0 }""", "leaves nothing but model.norm beside the devices")]
     [InlineData("llama-3.1-8b", "0=30GiB,1=30GiB", """{ "model.embed_tokens": 0, "model.layers": 1, "model.norm": 1, "lm_head": 0 }""", "comes back to device 0 (0 → 1 → 0 along the model)")]
     [InlineData("llama-3.2-1b", "0=30GiB,1=30GiB", "CUT", "cuts model.layers.0 between device 0 and device 1")]

@@ -88,15 +88,16 @@ public sealed class FitTableTests
     private static string Slots(DeviceMapPlan map, int slots) =>
         slots >= 0 ? $"{slots}" : map.Obstacle.Contains("missing", StringComparison.Ordinal) ? "no room" : "-";
 
-    // What auto leaves beside the devices all comes to one of them. Layers that are off the devices are in no stage's time.
+    // What auto leaves beside the devices all comes to one of them, the last, and is computed there.
     private static (double Slowest, long Moved) Cost(FitModel model, DeviceMap map, double[] speeds)
     {
-        var places = model.Units.ToLookup(unit => map.PlaceOf(unit.Modules[^1])!);
+        var places = model.Units.Select(unit => (Unit: unit, Place: map.PlaceOf(unit.Modules[^1])!)).ToList();
+        var last = places.Last(entry => DeviceBudget.IsNumber(entry.Place)).Place;
         var slowest = places
-            .Where(place => DeviceBudget.IsNumber(place.Key))
-            .Max(place => place.Sum(unit => unit.ReadBytes) / (speeds.Length == 0 ? 1 : speeds[int.Parse(place.Key, CultureInfo.InvariantCulture)]));
-        return (slowest, places.Where(place => !DeviceBudget.IsNumber(place.Key))
-            .Sum(place => place.Where(unit => unit != model.Embedding).Sum(unit => unit.WeightBytes)));
+            .GroupBy(entry => DeviceBudget.IsNumber(entry.Place) ? entry.Place : last, entry => entry.Unit.ReadBytes)
+            .Max(device => device.Sum() / (speeds.Length == 0 ? 1 : speeds[int.Parse(device.Key, CultureInfo.InvariantCulture)]));
+        return (slowest, places.Where(entry => !DeviceBudget.IsNumber(entry.Place) && entry.Unit != model.Embedding)
+            .Sum(entry => entry.Unit.WeightBytes));
     }
 
     // 0=22GiB,1=22GiB,cpu=64GiB as 2 x 22GiB, cpu 64GiB.
