@@ -25,7 +25,7 @@ public partial class LayeringTests
         ["Offloading"] = ["Native", "Devices", "Ops", "Quantization", "Modules", "Loading"],
         ["Execution"] =
             ["Devices", "Ops", "Quantization", "KvCache", "Collectives", "Modules", "Loading", "Sampling", "Offloading"],
-        ["Session"] = ["Native", "Devices", "Ops", "Collectives", "KvCache", "Modules", "Loading", "Measuring", "Execution"],
+        ["Session"] = ["Native", "Devices", "Ops", "Collectives", "KvCache", "Modules", "Loading", "Measuring", "Offloading", "Execution"],
         ["Cli"] = ["Native", "Loading", "Session"],
     };
 

@@ -42,6 +42,9 @@ internal sealed class WorkerModel : IDisposable
     /// <summary>What loading took.</summary>
     public LoadReport LoadReport { get; }
 
+    /// <summary>How weights that are off the device come to it, for the log: a line each.</summary>
+    public IReadOnlyList<string> Notes { get; private init; } = [];
+
     /// <summary>
     /// Allocates what the plan says for this rank, loads its weights and wires its modules. Makes no collective call.
     /// On failure nothing stays allocated.
@@ -100,7 +103,7 @@ internal sealed class WorkerModel : IDisposable
             var records = context.RecordsSteps && !plan.Ranks.Any(other => OffloadedWeights.Interrupts(spec, other));
             var decodeSteps = Own(records ? context.Device.RepeatWork() : new ImmediateWork());
             var runner = new ModelRunner(context, model, buffers, slots, plan.Limits, head, pipeline, decodeSteps);
-            return new WorkerModel(runner, report, built.Weights, owned);
+            return new WorkerModel(runner, report, built.Weights, owned) { Notes = offloaded?.Notes ?? [] };
         }
         catch
         {

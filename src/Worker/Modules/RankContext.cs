@@ -22,4 +22,8 @@ internal sealed record RankContext(
     IDeviceOps Ops,
     ISamplingOps SamplingOps,
     ICollective Collective,
-    bool RecordsSteps = true);
+    bool RecordsSteps = true)
+{
+    /// <summary>Times, under a name, what is issued until the result is disposed; null: nothing is timed.</summary>
+    public Func<string, IDisposable>? Time { get; init; }
+}

@@ -1,3 +1,4 @@
+using System.Globalization;
 using TensorParallel.Protocol.Architectures;
 using TensorParallel.Protocol.Checkpoints;
 using TensorParallel.Protocol.Parallel;
@@ -13,6 +14,12 @@ namespace TensorParallel.Worker.Offloading;
 /// </summary>
 internal sealed class OffloadedWeights : IWeightPlaces, IDisposable
 {
+    // Below this a copy is over before its time can be told.
+    private const long MeasuredBytes = 4 << 20;
+
+    // Bytes a second of a file system, as long as nothing was read: only the order of magnitude counts.
+    private const double AssumedFileRate = 2e9;
+
     private readonly OffloadPlan _plan;
     private readonly RankContext _context;
     private readonly DType _dtype;
@@ -26,6 +33,8 @@ internal sealed class OffloadedWeights : IWeightPlaces, IDisposable
     private readonly ICopyQueue _queue;
     private readonly HostProducts? _host;
     private readonly OffloadOptions _options;
+    private TransferRates? _rates;
+    private HostShare? _share;
     private readonly WeightStream _stream;
 
     /// <summary>Allocates slots and homes; on failure nothing stays allocated.</summary>
@@ -59,13 +68,13 @@ internal sealed class OffloadedWeights : IWeightPlaces, IDisposable
                 _memory.Add(Own(context.Device.Allocate(Math.Max(1, _plan.SlotBytes), MemoryPurpose.Staging)));
             }
 
-            for (var i = 0; i < streamed.Count; i++)
+            foreach (var planned in streamed)
             {
-                _groups.Add(Own(new WeightGroup(streamed[i], i % count, _memory[i % count], context.Device)));
+                _groups.Add(Own(new WeightGroup(planned, context.Device)));
             }
 
             _host = streamed.Any(group => group.Residency == Residency.Host) && MayComputeOnHost(options, spec, mode, rank)
-                ? Own(new HostProducts(context.Device, options.ComputeThreads))
+                ? Own(new HostProducts(context.Device, options.ComputeThreads, context.Time))
                 : null;
 
             // What uses memory goes before the memory, and the threads that read before all.
@@ -73,7 +82,8 @@ internal sealed class OffloadedWeights : IWeightPlaces, IDisposable
             _reader = tensors is not null && _groups.Any(group => group.Home is null)
                 ? new GroupReader(tensors, context.Device, rank.Rank, options.Threads, options.ChunkBytes)
                 : null;
-            _stream = Own(new WeightStream(_queue, _slots, _reader));
+            Assign();
+            _stream = Own(new WeightStream(_queue, _slots, _reader, context.Time));
             if (_reader is not null)
             {
                 Own(_reader);
@@ -102,8 +112,8 @@ internal sealed class OffloadedWeights : IWeightPlaces, IDisposable
     public static bool Interrupts(ModelSpec spec, RankPlan rank) => rank.Offload is { } plan && plan.Modules.Any(module =>
         module.Residency == Residency.Disk || (module.Residency == Residency.Host && module.Name != spec.Embedding.Name));
 
-    /// <summary>What was measured at the start; null: nothing had to be.</summary>
-    public TransferRates? Rates { get; private set; }
+    /// <summary>What is off the device and how it comes there, with what was measured; a line each. After <see cref="Begin"/>.</summary>
+    public IReadOnlyList<string> Notes { get; private set; } = [];
 
     public Residency ResidencyOf(string module) => _plan.ResidencyOf(module);
 
@@ -146,7 +156,15 @@ internal sealed class OffloadedWeights : IWeightPlaces, IDisposable
         }
 
         _context.Device.Synchronize(); // homes that the device itself has written
-        _stream.Begin(_host is null ? null : Share(_host, [.. used.Where(group => group.Home is not null)]));
+        IReadOnlyList<WeightGroup> withHome = [.. used.Where(group => group.Home is not null)];
+        if (withHome.Count > 0)
+        {
+            _rates = TransferRates.Measure(_host, _queue, _memory, withHome);
+            _share = _host is null ? null : Share(_rates, [.. Moving(withHome)]);
+        }
+
+        _stream.Begin(_share);
+        Notes = [.. Describe(used)];
     }
 
     public void Dispose()
@@ -154,6 +172,26 @@ internal sealed class OffloadedWeights : IWeightPlaces, IDisposable
         while (_owned.TryPop(out var item))
         {
             item.Dispose();
+        }
+    }
+
+    // Groups take turns in the slots; where measured times say so, some slots keep one group each instead.
+    private void Assign()
+    {
+        IReadOnlyList<int> numbers = [.. Enumerable.Range(0, _groups.Count).Select(i => i % _memory.Count)];
+        if (_plan.Kind == OffloadKind.Group && _memory.Count > 2 && _memory[0].Bytes >= MeasuredBytes
+            && _groups.FirstOrDefault(group => group.Home is not null) is { } measured)
+        {
+            var (bus, device) = TransferRates.OfDevice(_context.Device, _queue, _memory, measured.Home!);
+            numbers = SlotChoice.Choose(
+                [.. _groups.Select(group => new GroupTimes(
+                    group.Home is null, group.PlannedBytes / (group.Home is null ? AssumedFileRate : bus), group.PlannedBytes / device))],
+                _memory.Count);
+        }
+
+        for (var i = 0; i < _groups.Count; i++)
+        {
+            _groups[i].Assign(numbers[i], _memory[numbers[i]]);
         }
     }
 
@@ -170,16 +208,57 @@ internal sealed class OffloadedWeights : IWeightPlaces, IDisposable
             || rank.Tensors.Where(tensor => matrices.Contains(tensor.Name)).All(tensor => tensor.Dim is not null));
     }
 
-    private HostShare Share(HostProducts host, IReadOnlyList<WeightGroup> groups)
+    private HostShare Share(TransferRates rates, IReadOnlyList<WeightGroup> groups)
     {
         if ((_options.HostShare ?? (_options.HostCompute == true ? 1 : null)) is { } given)
         {
             return new HostShare(groups, [(HostProducts.MostRows, given)]);
         }
 
-        Rates = TransferRates.Measure(host, _queue, _memory, groups);
-        return new HostShare(groups, [.. Rates.Host.Select(rate => (rate.Rows, HostShare.Of(rate.BytesPerSecond, Rates.BusBytesPerSecond)))]);
+        return new HostShare(groups, [.. rates.Host.Select(rate => (rate.Rows, HostShare.Of(rate.BytesPerSecond, rates.BusBytesPerSecond)))]);
     }
+
+    private IEnumerable<string> Describe(IReadOnlyList<WeightGroup> used)
+    {
+        var host = _context.Device.MemoryUse().FirstOrDefault(use => use.Purpose == MemoryPurpose.HostWeights).Current;
+        yield return string.Create(CultureInfo.InvariantCulture, $"weights off the device: {host / 1e6:N0} MB in host memory, {_plan.DiskBytes / 1e6:N0} MB read from files for each use");
+        if (used.Count == 0)
+        {
+            yield break;
+        }
+
+        var staying = used.Count(group => _slots[group.SlotNumber].Groups.Count == 1);
+        yield return string.Create(
+            CultureInfo.InvariantCulture,
+            $"{used.Count} groups of up to {used.Max(group => group.UsedBytes) / 1e6:N1} MB ({OffloadKindNames.NameOf(_plan.Kind)}) and {_memory.Count} " +
+            $"slots of {_plan.SlotBytes / 1e6:N1} MB: {staying} stay, {used.Count - staying} come by turns, {_slots.Count(slot => slot.Groups.Count > 1)} in flight");
+        if (_rates is not { } rates)
+        {
+            yield break;
+        }
+
+        var moved = Moving(used).Where(group => group.Home is not null && _share?.Takes(group, 1) != true).Sum(group => group.UsedBytes);
+        yield return string.Create(
+            CultureInfo.InvariantCulture,
+            $"bus {rates.BusBytesPerSecond / 1e9:F1} GB/s; a decode step of one row moves {moved / 1e6:N0} MB over it: " +
+            $"{moved / rates.BusBytesPerSecond * 1e3:F1} ms");
+        if (_share is not { } share || _host is not { } products)
+        {
+            yield break;
+        }
+
+        foreach (var (rows, rate) in rates.Host)
+        {
+            yield return string.Create(
+            CultureInfo.InvariantCulture,
+                $"host, {products.Threads} threads beside the copies: {rate / 1e9:F1} GB/s at {rows} rows, multiplies with " +
+                $"{used.Count(group => share.Takes(group, rows))} groups");
+        }
+    }
+
+    // Groups that have a slot to themselves come once.
+    private IEnumerable<WeightGroup> Moving(IEnumerable<WeightGroup> groups) =>
+        groups.Where(group => _slots[group.SlotNumber].Groups.Count > 1);
 
     // Where operations read host memory as fast as any, only what is on disk has to come.
     private IReadOnlyList<OffloadGroup> Streamed(ModelSpec spec, RankPlan rank, bool? hostCompute)

@@ -11,25 +11,15 @@ namespace TensorParallel.Worker.Offloading;
 internal sealed class WeightGroup : IDisposable
 {
     private readonly OffloadGroup _planned;
-    private readonly DeviceBuffer _slot;
     private readonly List<WeightTarget> _fromFiles = [];
+    private DeviceBuffer? _slot;
 
     /// <summary>Allocates the home.</summary>
     /// <param name="planned">What the plan says of it.</param>
-    /// <param name="slotNumber">Number of its slot.</param>
-    /// <param name="slot">The slot, which other groups use at other times.</param>
     /// <param name="device">Gives the home.</param>
-    /// <exception cref="PlanException">It does not fit into the slot.</exception>
-    public WeightGroup(OffloadGroup planned, int slotNumber, DeviceBuffer slot, IDevice device)
+    public WeightGroup(OffloadGroup planned, IDevice device)
     {
-        (_planned, SlotNumber, _slot) = (planned, slotNumber, slot);
-        if (planned.Bytes > slot.Bytes)
-        {
-            throw new PlanException(
-                $"The plan's slots of {slot.Bytes:N0} bytes are too small for {Name}, which takes {planned.Bytes:N0}: make the plan anew " +
-                "with this version.");
-        }
-
+        _planned = planned;
         Home = planned.Residency == Residency.Host ? device.AllocateHost(Math.Max(1, planned.Bytes)) : null;
     }
 
@@ -39,7 +29,10 @@ internal sealed class WeightGroup : IDisposable
         : $"\"{_planned.Modules[0]}\" to \"{_planned.Modules[^1]}\"";
 
     /// <summary>Number of its slot.</summary>
-    public int SlotNumber { get; }
+    public int SlotNumber { get; private set; }
+
+    /// <summary>Bytes of a slot that the plan counts for it.</summary>
+    public long PlannedBytes => _planned.Bytes;
 
     /// <summary>Host memory that it lies in; null: it is read from files for each use.</summary>
     public DeviceBuffer? Home { get; }
@@ -50,6 +43,19 @@ internal sealed class WeightGroup : IDisposable
     /// <summary>Bytes of it, from the beginning of the slot.</summary>
     public long UsedBytes { get; private set; }
 
+    /// <summary>Gives it a slot, which other groups use at other times; before anything is allocated.</summary>
+    /// <exception cref="PlanException">It does not fit.</exception>
+    public void Assign(int number, DeviceBuffer slot)
+    {
+        (SlotNumber, _slot) = (number, slot);
+        if (_planned.Bytes > slot.Bytes)
+        {
+            throw new PlanException(
+                $"The plan's slots of {slot.Bytes:N0} bytes are too small for {Name}, which takes {_planned.Bytes:N0}: make the plan anew " +
+                "with this version.");
+        }
+    }
+
     /// <summary>The next part of the slot.</summary>
     /// <exception cref="PlanException">The plan counts less for the group than its modules need.</exception>
     public DeviceBuffer Allocate(long bytes)
@@ -57,7 +63,7 @@ internal sealed class WeightGroup : IDisposable
         var offset = UsedBytes;
         UsedBytes = OffloadGroups.Align(offset + bytes);
         return UsedBytes <= _planned.Bytes
-            ? _slot.Slice(offset, bytes)
+            ? Slot.Slice(offset, bytes)
             : throw new PlanException(
                 $"{Name} needs more than the {_planned.Bytes:N0} bytes of a slot that the plan counts: make the plan anew with this " +
                 "version.");
@@ -88,8 +94,10 @@ internal sealed class WeightGroup : IDisposable
 
     /// <summary>The place in the home of a tensor of the slot; null without home.</summary>
     public Tensor? AtHome(Tensor tensor) => Home is { } home
-        ? tensor with { Buffer = home.Slice(tensor.Buffer.Address - _slot.Address, tensor.Buffer.Bytes) }
+        ? tensor with { Buffer = home.Slice(tensor.Buffer.Address - Slot.Address, tensor.Buffer.Bytes) }
         : null;
+
+    private DeviceBuffer Slot => _slot ?? throw new InvalidOperationException($"{Name} has no slot.");
 
     public void Dispose() => Home?.Dispose();
 }

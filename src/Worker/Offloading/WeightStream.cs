@@ -13,6 +13,7 @@ internal sealed class WeightStream : IDisposable
     private readonly ICopyQueue _queue;
     private readonly IReadOnlyList<StreamSlot> _slots;
     private readonly GroupReader? _reader;
+    private readonly Func<string, IDisposable>? _time;
     private HostShare? _host;
     private int _rows;
 
@@ -20,9 +21,11 @@ internal sealed class WeightStream : IDisposable
     /// <param name="queue">Copies from homes.</param>
     /// <param name="slots">The slots, which may be added until it begins; groups without weights are in none.</param>
     /// <param name="reader">Reads groups without home; null where all have one.</param>
-    public WeightStream(ICopyQueue queue, IReadOnlyList<StreamSlot> slots, GroupReader? reader)
+    /// <param name="time">Times what the device waits for weights, if it is wanted.</param>
+    public WeightStream(
+        ICopyQueue queue, IReadOnlyList<StreamSlot> slots, GroupReader? reader, Func<string, IDisposable>? time)
     {
-        (_queue, _slots, _reader) = (queue, slots, reader);
+        (_queue, _slots, _reader, _time) = (queue, slots, reader, time);
     }
 
     /// <summary>Fills the slots; the homes are loaded.</summary>
@@ -61,6 +64,7 @@ internal sealed class WeightStream : IDisposable
             return;
         }
 
+        using var timing = _time?.Invoke("weights_wait");
         if (slot.Read is { } read)
         {
             read.Wait();

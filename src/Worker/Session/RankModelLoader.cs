@@ -6,6 +6,7 @@ using TensorParallel.Worker.Devices;
 using TensorParallel.Worker.Execution;
 using TensorParallel.Worker.Measuring;
 using TensorParallel.Worker.Modules;
+using TensorParallel.Worker.Offloading;
 using TensorParallel.Worker.Ops;
 
 namespace TensorParallel.Worker.Session;
@@ -40,13 +41,14 @@ internal sealed class RankModelLoader : IRankModelLoader
                 told => progress(told.BytesDone, told.BytesTotal),
                 load.RandomWeights ? backend.Measuring : null,
                 load.LoadThreads,
-                load.Shards)));
+                load.Shards,
+                new OffloadOptions { Threads = load.LoadThreads, ComputeThreads = load.Threads })));
             load.Timeline.Add("weights", model.LoadReport.Began, model.LoadReport.Duration);
             kernels.GetAwaiter().GetResult();
             times?.Name(model.Weights);
             var measures = new RankMeasures(
                 device, backend.Measuring, collective, backend.Ops.ActivationDType(load.Plan.DType), times);
-            return new RankModel(model, measures, owned) { Notes = Notes(collective) };
+            return new RankModel(model, measures, owned) { Notes = [.. Notes(collective), .. model.Notes] };
         }
         catch
         {
@@ -90,7 +92,10 @@ internal sealed class RankModelLoader : IRankModelLoader
             times is null ? backend.Ops : new TimedOps(backend.Ops, times),
             backend.Sampling,
             times is null ? collective : new TimedCollective(collective, times),
-            RecordsSteps: times is null);
+            RecordsSteps: times is null)
+        {
+            Time = times is null ? null : kind => times.Time(kind),
+        };
 
     private static ICollective Join(RankLoad load, BootstrapExchange bootstrap, IDevice device)
     {

@@ -28,6 +28,8 @@ typedef struct Work {
     const char *source; // NULL: fill
     size_t width, height, target_pitch, source_pitch;
     unsigned char value;
+    struct Stream *wait; // not NULL: only this
+    long after;
 } Work;
 
 typedef struct Stream { Work *first, *last; long queued, done; struct Stream *other; } Stream;
@@ -44,6 +46,7 @@ static void run(Stream *stream, long until)
 {
     while (stream->first && stream->done < until) {
         Work *work = stream->first;
+        if (work->wait) run(work->wait, work->after);
         for (size_t row = 0; row < work->height; row++) {
             char *to = work->target + row * work->target_pitch;
             if (work->source) memcpy(to, work->source + row * work->source_pitch, work->width);
@@ -218,6 +221,13 @@ int cuStreamDestroy_v2(Stream *stream) { return cuStreamSynchronize(stream); }
 int cuEventCreate(Event **event, unsigned flags) { (void)flags; *event = calloc(1, sizeof **event); return SUCCESS; }
 int cuEventDestroy_v2(Event *event) { free(event); return SUCCESS; }
 int cuEventRecord(Event *event, Stream *stream) { event->stream = stream; event->after = stream->queued; return SUCCESS; }
+// A wait goes into the stream as work that first brings the other stream up to the event.
+int cuStreamWaitEvent(Stream *stream, Event *event, unsigned flags)
+{
+    (void)flags;
+    if (!event->stream || event->stream == stream) return SUCCESS;
+    return queue(stream, (Work){ .wait = event->stream, .after = event->after });
+}
 int cuEventSynchronize(Event *event)
 {
     pthread_mutex_lock(&lock);

@@ -8,7 +8,7 @@ namespace TensorParallel.Worker.Tests.Offloading;
 internal static class OffloadPlans
 {
     /// <summary>Names of the placements below.</summary>
-    public static IReadOnlyList<string> Placements { get; } = ["host", "disk", "mixed", "blocks", "ends"];
+    public static IReadOnlyList<string> Placements { get; } = ["host", "disk", "mixed", "blocks", "ends", "table"];
 
     /// <summary>The plan with modules off each rank's device.</summary>
     /// <param name="plan">All on the device.</param>
@@ -82,6 +82,7 @@ internal static class OffloadPlans
             _ => place % 2 == 1 ? Residency.Disk : Residency.Host,
         },
         "blocks" => place > 0 ? Residency.Host : Residency.Device,
+        "table" => place == 0 ? Residency.Host : Residency.Device,
         "ends" => place == 0 ? Residency.Disk : place == -1 ? Residency.Host : Residency.Device,
         _ => throw new ArgumentException($"There is no placement {placement}.", nameof(placement)),
     };
