@@ -26,17 +26,17 @@ internal sealed class DecodeTurns(int microBatches)
         // One sequence alone is its own only part: its next step may be sent at once, as without parts.
         var parts = prefilling ? microBatches : Math.Min(microBatches, decoding);
         _due.Clear();
-        if (decoding == 0)
-        {
-            return _due;
-        }
-
         foreach (var sequence in running)
         {
             if (sequence.IsDecoding && IsDue(sequence, nextStep, parts))
             {
                 _due.Add(sequence);
             }
+        }
+
+        if (_due.Count == 0)
+        {
+            return _due;
         }
 
         // 9 sequences in 4 parts: 2, 2, 2, 3 and again 2.

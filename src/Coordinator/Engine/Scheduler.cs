@@ -4,8 +4,8 @@ namespace TensorParallel.Coordinator.Engine;
 
 /// <summary>
 /// Continuous batching for one worker group: every step continues the decoding sequences whose turn it is (all, unless stages are
-/// to work at once) and fills the rest with prompt chunks of arriving ones, oldest first. A sequence is admitted only when the blocks it can need at most are free and
-/// promised to nobody else, so an admitted sequence always finishes. Used by the engine loop only.
+/// to work at once) and fills the rest with prompt chunks of arriving ones, oldest first. A sequence is admitted only when the blocks
+/// it can need at most are free and promised to nobody else, so an admitted sequence always finishes. Used by the engine loop only.
 /// </summary>
 internal sealed class Scheduler
 {

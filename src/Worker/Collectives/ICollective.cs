@@ -69,8 +69,8 @@ internal interface ICollective : IDisposable
     const int MostPostedBytes = 4096;
 
     /// <summary>
-    /// As <see cref="Send"/> for up to <see cref="MostPostedBytes"/> in a row, but never waits for the peer, neither the caller nor what it queues behind: x as it is
-    /// now is kept for the peer's <see cref="Take"/>, however late that comes. This is what may close a circle of ranks: sends of
+    /// As <see cref="Send"/> for up to <see cref="MostPostedBytes"/> in a row, but never waits for the peer, neither the
+    /// caller nor what it queues behind: x as it is now is kept for the peer's <see cref="Take"/>, however late that comes. This is what may close a circle of ranks: sends of
     /// rows may wait for their receiver, so that a circle of them could wait for itself. Not recorded, and no sends to the same peer
     /// beside it.
     /// </summary>

@@ -142,6 +142,9 @@ internal sealed class ModelRunner(
         model.RunBlocks(activations);
         if (pipeline.Next is { } next)
         {
+            // Where the send waits until the next stage takes the rows, this one begins its next step when that one begins this: steps
+            // that are about as long move down together, and a second buffer of rows would save a stage nothing but the difference.
+            // The way itself is short: 1,024 rows of 8 KiB at 200 GB/s: 42 us.
             model.CompleteHidden(activations);
             context.Collective.Send(activations.Hidden, next);
         }

@@ -5,8 +5,8 @@ namespace TensorParallel.Coordinator.Tests.Engine;
 
 /// <summary>
 /// A scheduler before stages that take a given time for a step: what its order of steps is worth, without any worker. A stage computes
-/// steps in order, one at a time, when the stage before has them; the first also needs the tokens that a step goes on with, which the
-/// last stage has drawn. A step is sent when few enough are unanswered.
+/// steps in order, one at a time, when the stage before has them, and holds a step's rows until the next stage is free to take them; the
+/// first also needs the tokens that a step goes on with, which the last stage has drawn. A step is sent when few enough are unanswered.
 /// </summary>
 /// <param name="scheduler">What is looked at.</param>
 /// <param name="stages">Number of stages.</param>
@@ -63,7 +63,13 @@ internal sealed class SimulatedStages(Scheduler scheduler, int stages, Func<int,
         var duration = time(prompt, decoding);
         for (var stage = 0; stage < _free.Length; stage++)
         {
-            at = Math.Max(at, _free[stage]) + duration;
+            at = Math.Max(at, _free[stage]);
+            if (stage > 0)
+            {
+                _free[stage - 1] = at;
+            }
+
+            at += duration;
             _free[stage] = at;
         }
 

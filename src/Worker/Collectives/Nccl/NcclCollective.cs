@@ -122,10 +122,10 @@ internal sealed unsafe class NcclCollective : ICollective
     }
 
     /// <summary>
-    /// NCCL's send of a message that fits one piece of the connection's buffer ends when it lies there. A connection has eight pieces
-    /// (NCCL_STEPS), as many as <see cref="ICollective.MostPosted"/>, each far above a few kilobytes. NCCL promises this nowhere, which
-    /// is one reason why peer memory does it where it can. Its buffer is left out, and the receiver waited for, only where both
-    /// sides' memory is registered: recorded calls are, and this is none.
+    /// NCCL's send of a small message ends when it lies in the connection's buffer: up to 16 KiB go by its LL protocol
+    /// (NCCL_P2P_LL_THRESHOLD), which always takes that way, and the buffer has eight pieces (NCCL_STEPS), as many as <see
+    /// cref="ICollective.MostPosted"/>. NCCL's documentation promises none of this, which is one reason why peer memory does it where it
+    /// can; were it otherwise, stages could wait in a circle, and the group's timeout would say so.
     /// </summary>
     public void Post(Tensor x, int peer)
     {
