@@ -165,10 +165,38 @@ public static class PlanJson
         WriteRange(json, rank.QueryHeads);
         json.WritePropertyName("key_value_heads");
         WriteRange(json, rank.KeyValueHeads);
+        WriteOffload(json, rank.Offload);
         json.WriteStartArray("tensors");
         foreach (var tensor in rank.Tensors)
         {
             WriteTensor(json, tensor);
+        }
+
+        json.WriteEndArray();
+        json.WriteEndObject();
+    }
+
+    private static void WriteOffload(Utf8JsonWriter json, OffloadPlan? offload)
+    {
+        if (offload is null)
+        {
+            json.WriteNull("offload");
+            return;
+        }
+
+        json.WriteStartObject("offload");
+        json.WriteString("kind", OffloadKindNames.NameOf(offload.Kind));
+        json.WriteNumber("blocks_per_group", offload.BlocksPerGroup);
+        json.WriteNumber("slots", offload.Slots);
+        json.WriteNumber("slot_bytes", offload.SlotBytes);
+        json.WriteStartArray("modules");
+        foreach (var module in offload.Modules)
+        {
+            json.WriteStartObject();
+            json.WriteString("name", module.Name);
+            json.WriteString("residency", ResidencyNames.NameOf(module.Residency));
+            json.WriteNumber("bytes", module.Bytes);
+            json.WriteEndObject();
         }
 
         json.WriteEndArray();

@@ -9,6 +9,7 @@ internal static class PlanJsonReader
 {
     private const int MaxRanks = 4096;
     private const int MaxCount = 1 << 30;
+    private const int MaxSlots = 64;
 
     /// <exception cref="PlanException">Not a sound plan.</exception>
     public static ExecutionPlan Read(string json)
@@ -110,12 +111,43 @@ internal static class PlanJsonReader
             rank.Flag("has_output_head"),
             rank.Range("query_heads"),
             rank.Range("key_value_heads"),
-            [.. rank.Objects("tensors").Select(Tensor)]);
+            [.. rank.Objects("tensors").Select(Tensor)])
+        {
+            Offload = rank.ObjectOrNull("offload") is { } offload ? Offload(offload) : null,
+        };
         rank.End();
         var duplicate = result.Tensors.GroupBy(tensor => tensor.Name).FirstOrDefault(group => group.Count() > 1);
         return duplicate is null
             ? result
             : throw rank.Wrong("tensors", $"tensor {Quote.Of(duplicate.Key)} is there {duplicate.Count()} times.");
+    }
+
+    private static OffloadPlan Offload(StrictObject offload)
+    {
+        var kind = offload.Text("kind");
+        var result = new OffloadPlan(
+            OffloadKindNames.Find(kind) ?? throw offload.Wrong("kind", $"{Quote.Of(kind)} is none of {string.Join(", ", OffloadKindNames.All)}."),
+            offload.Count("blocks_per_group", 1, MaxCount),
+            offload.Count("slots", 1, MaxSlots),
+            offload.Bytes("slot_bytes"),
+            [.. offload.Objects("modules").Select(Module)]);
+        offload.End();
+        return result.Modules.Select(module => module.Name).Distinct().Count() == result.Modules.Count
+            ? result
+            : throw offload.Wrong("modules", "a module is there more than once.");
+    }
+
+    private static OffloadedModule Module(StrictObject module)
+    {
+        var residency = module.Text("residency");
+        var result = new OffloadedModule(
+            module.Text("name"),
+            ResidencyNames.Find(residency) is { } place and not Residency.Device
+                ? place
+                : throw module.Wrong("residency", $"{Quote.Of(residency)} is neither {ResidencyNames.Cpu} nor {ResidencyNames.Disk}."),
+            module.Bytes("bytes"));
+        module.End();
+        return result;
     }
 
     private static TensorSlice Tensor(StrictObject tensor)

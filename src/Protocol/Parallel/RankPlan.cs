@@ -4,7 +4,8 @@ namespace TensorParallel.Protocol.Parallel;
 /// <param name="Rank">0 … world size − 1.</param>
 /// <param name="Device">Device name, for example <c>cpu:0</c> or <c>cuda:1</c>.</param>
 /// <param name="WeightBytes">
-/// Sum over <paramref name="Tensors"/>; a tied embedding/head held once is counted once.
+/// On the device for good: sum over <paramref name="Tensors"/> without those of <see cref="Offload"/>; a tied embedding/head held
+/// once is counted once.
 /// </param>
 /// <param name="KvBytes">Key/value cache of this rank's layers and heads.</param>
 /// <param name="WorkspaceBytes">Activations and sampling for the largest step.</param>
@@ -29,4 +30,8 @@ public sealed record RankPlan(
     bool HasOutputHead,
     IndexRange QueryHeads,
     IndexRange KeyValueHeads,
-    IReadOnlyList<TensorSlice> Tensors);
+    IReadOnlyList<TensorSlice> Tensors)
+{
+    /// <summary>What is not on the device, and how it comes there; null: everything is on it.</summary>
+    public OffloadPlan? Offload { get; init; }
+}

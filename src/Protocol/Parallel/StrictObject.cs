@@ -50,6 +50,12 @@ internal sealed class StrictObject(JsonElement element, string path)
 
     public StrictObject Object(string key) => Object(key, Get(key), $"{path}.{key}");
 
+    public StrictObject? ObjectOrNull(string key)
+    {
+        var value = Get(key);
+        return value.ValueKind == JsonValueKind.Null ? null : Object(key, value, $"{path}.{key}");
+    }
+
     public IReadOnlyList<StrictObject> Objects(string key) =>
         [.. Items(key).Select((item, i) => Object(key, item, $"{path}.{key}[{i}]"))];
 

@@ -19,6 +19,8 @@ internal sealed unsafe class CudaModuleCache(CudaDevice device) : IDisposable
     // whole 4,210 4,043 4,041 3,987 4,035; a rank of two 2,439 2,435 2,453 2,391 2,398; a rank of four 1,459 1,367 1,368 1,382 1,417.
     private const int SmallStepsCarveout = 72;
 
+    private const int WholeCarveout = 100;
+
     private static readonly int? s_carveout =
         Environment.GetEnvironmentVariable(SharedCarveoutVariable) is { Length: > 0 } text
             ? int.Parse(text, System.Globalization.CultureInfo.InvariantCulture)
@@ -76,7 +78,8 @@ internal sealed unsafe class CudaModuleCache(CudaDevice device) : IDisposable
     /// <param name="kernel">The variant.</param>
     /// <param name="sharedBytes">The same at each call for this kernel.</param>
     /// <param name="ofSmallSteps">Whether <see cref="Carveout"/> is for it although it has dynamic shared memory.</param>
-    public CudaFunction Get(CudaKernel kernel, int sharedBytes = 0, bool ofSmallSteps = false)
+    /// <param name="fillsShared">Whether it wants all fast memory as shared memory, to have several blocks a multiprocessor.</param>
+    public CudaFunction Get(CudaKernel kernel, int sharedBytes = 0, bool ofSmallSteps = false, bool fillsShared = false)
     {
         if (_functions.TryGetValue(kernel, out var known))
         {
@@ -97,6 +100,10 @@ internal sealed unsafe class CudaModuleCache(CudaDevice device) : IDisposable
         {
             _sharing.Add(function);
             Prefer(function, Carveout);
+        }
+        else if (fillsShared)
+        {
+            Prefer(function, WholeCarveout);
         }
 
         return _functions[kernel] = new CudaFunction(function, kernel.ToString());

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Whole models on GPUs, from an unpacked bundle (deploy/bundle.sh) and a checkout with its goldens and demo model: the GPU tests, then
-# `coordinator generate` on 1 GPU, and on 2 where there are two, against the CPU's tokens. Full logs go to the folder given; a short
+# `coordinator generate` on 1 GPU, and on 2 and 4 where there are as many, against the CPU's tokens. Full logs go to the folder given; a short
 # table is printed last. Ends within 8 minutes.
-#   tensor-parallel/second-light.sh CHECKOUT [log folder]
+#   tensor-parallel/second-light.sh CHECKOUT [log folder]        RUNNER=0 leaves out the cost of the host
 set -uo pipefail
 run="$(dirname "$(readlink -f "$0")")/run"
 checkout="$(readlink -f "${1:?the checkout that holds tests/Golden and deploy/demo-model}")"
@@ -57,10 +57,14 @@ for dtype in float32 bfloat16; do
         generate "gpu2-$dtype" --gpus 0,1 --dtype $dtype
         generate "map2-$dtype" --gpus 0,1 --device-map --dtype $dtype
     fi
+    if [ "$gpus" -ge 4 ]; then
+        generate "gpu4-$dtype" --gpus 0,1,2,3 --dtype $dtype
+        generate "map4-$dtype" --gpus 0,1,2,3 --device-map --dtype $dtype
+    fi
 done
 
 # What the host costs: the same steps issued, replayed and waited for, and replayed with one ahead.
-timeout 100 "$run" Benchmarks gpu-ops runner >"$logs/runner.log" 2>&1 || echo "gpu-ops runner: FAILED, see runner.log"
+[ "${RUNNER:-1}" = 0 ] || timeout 100 "$run" Benchmarks gpu-ops runner >"$logs/runner.log" 2>&1 || echo "gpu-ops runner: FAILED, see runner.log"
 
 echo "== failures"
 grep -h -E -A 4 "^failed " "$logs"/test-*.log | cut -c1-330 | head -n 60
@@ -70,11 +74,11 @@ for log in "$logs"/test-*.log; do
     echo "$(basename "$log" .log): $(sed -nE 's/^ *(total|failed|succeeded|skipped): *([0-9]+).*/\2/p' "$log" | tr '\n' ' ')"
 done
 echo "== steps"
-cat "$logs/runner.log"
+[ -e "$logs/runner.log" ] && cat "$logs/runner.log"
 echo "== generate"
 wrong=0
 for dtype in float32 bfloat16; do
-    for name in cpu gpu1 gpu2 map2; do
+    for name in cpu gpu1 gpu2 map2 gpu4 map4; do
         [ -e "$logs/generate-$name-$dtype.json" ] && row "$name-$dtype" $dtype
     done
 done

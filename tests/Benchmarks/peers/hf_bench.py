@@ -2,8 +2,9 @@
 """Hugging Face transformers on a model's shape: one GPU, tensor parallel (tp_plan="auto"), sequential (device_map="auto").
 
   hf_bench.py make  --config CONFIG.json --dir DIR    a checkpoint of random bf16 weights, made on the GPU, std 0.02, norms 1
-  hf_bench.py bench --dir DIR --mode single|tp|devmap [--cases 512x128x1,512x128x16] [--reps 3]
-                    (tp: under python3 -m torch.distributed.run --nproc-per-node N)
+  hf_bench.py bench --dir DIR --mode single|tp|devmap|offload [--max-memory 0=8GiB,cpu=100GiB] [--cases 512x128x1,512x128x16] [--reps 3]
+                    (tp: under python3 -m torch.distributed.run --nproc-per-node N; offload: device_map="auto" with --max-memory, the
+                    rest on the CPU through accelerate's hooks)
 
 Each result is one JSON line on standard output (rank 0 only) and, with --jsonl FILE, in that file too. Prefill is the time until
 generate() has the first logits; decoding is the time from there to the last logits, by events on the stream.
@@ -217,6 +218,10 @@ def load_model(a, rank, local, world):
         if cuda:
             kw["device_map"] = {"": 0}
         return AutoModelForCausalLM.from_pretrained(a.dir, **kw), "device_map={'':0}"
+    if a.mode == "offload":
+        places = dict(entry.split("=", 1) for entry in a.max_memory.split(","))
+        memory = {int(k) if k.isdigit() else k: v for k, v in places.items()}
+        return AutoModelForCausalLM.from_pretrained(a.dir, device_map="auto", max_memory=memory, **kw), f"device_map=auto, {a.max_memory}"
     if a.mode == "devmap":
         return AutoModelForCausalLM.from_pretrained(a.dir, device_map="auto", **kw), "device_map=auto"
     # tensor parallel. Up to about 5.15 the words are tp_plan="auto"; the sources of 5.16 replaced them by
@@ -265,7 +270,7 @@ def bench(a):
     rank, local, world = dist_info()
     cuda = torch.cuda.is_available()
     base = {"what": "hf", "mode": a.mode, "model": os.path.basename(a.dir.rstrip("/")),
-            "gpus": world if a.mode == "tp" else (1 if a.mode == "single" else max(1, torch.cuda.device_count()))}
+            "gpus": world if a.mode == "tp" else (1 if a.mode in ("single", "offload") else max(1, torch.cuda.device_count()))}
     try:
         import transformers
         from transformers.utils import logging as hflog
@@ -274,7 +279,7 @@ def bench(a):
             hflog.disable_progress_bar()
         dist = None
         if cuda:
-            DEVS.extend([local] if a.mode == "tp" else [0] if a.mode == "single" else range(torch.cuda.device_count()))
+            DEVS.extend([local] if a.mode == "tp" else [0] if a.mode in ("single", "offload") else range(torch.cuda.device_count()))
         if a.mode == "tp":
             import torch.distributed as dist
             if cuda:
@@ -298,7 +303,7 @@ def bench(a):
         if cuda:
             mem_w = [torch.cuda.memory_allocated(d) / GIB for d in DEVS]
         base.update(transformers=transformers.__version__, torch=torch.__version__, how=how, load_s=round(load_s, 2))
-        dev = model.device if a.mode != "tp" else torch.device("cuda", local) if cuda else torch.device("cpu")
+        dev = torch.device("cuda", 0) if a.mode == "offload" and cuda else model.device if a.mode != "tp" else torch.device("cuda", local) if cuda else torch.device("cpu")
         vocab = model.config.vocab_size
         for case in a.cases.split(","):
             p, t, b = (int(x) for x in case.split("x"))
@@ -363,7 +368,8 @@ def main():
     m.add_argument("--device", default="cuda")
     b = s.add_parser("bench")
     b.add_argument("--dir", required=True)
-    b.add_argument("--mode", choices=["single", "tp", "devmap"], default="single")
+    b.add_argument("--mode", choices=["single", "tp", "devmap", "offload"], default="single")
+    b.add_argument("--max-memory", default="0=8GiB,cpu=100GiB", help="places and bytes, for --mode offload")
     b.add_argument("--attn", default="sdpa")
     b.add_argument("--dtype", default="bfloat16")
     b.add_argument("--cases", default="512x128x1", help="PROMPTxNEWxBATCH, comma separated")

@@ -3,7 +3,8 @@
 #   run_hf.sh CONFIG.json [COUNTS] [RESULTS.jsonl]     e.g. run_hf.sh configs/llama-3.1-8b.json 1,2,4 hf.jsonl
 # Needs python3 with torch and transformers. The checkpoint of random weights is made on the GPU and written to memory (/dev/shm, or a
 # tmpfs where that is too small), or to BIGDIR. Environment: CASES (PROMPTxNEWxBATCH,…), MAP_CASES for the device map, REPS, DEADLINE
-# (seconds from the start after which nothing new is begun), PY.
+# (seconds from the start after which nothing new is begun), PY; OFFLOAD: places and bytes such as 0=8GiB,cpu=100GiB: then only a model that
+# does not fit on its GPU is measured, with the rest on the CPU.
 set -uo pipefail
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 config="$(readlink -f "${1:?the config.json whose shape is measured}")"
@@ -71,6 +72,10 @@ for count in ${counts//,/ }; do
     CUDA_VISIBLE_DEVICES=$(seq -s, 0 $((count - 1)))
     export CUDA_VISIBLE_DEVICES
     common=(--dir "$dir" --reps "$reps" --jsonl "$results")
+    if [ -n "${OFFLOAD:-}" ]; then
+        step 170 "$python" "$here/hf_bench.py" bench --mode offload --max-memory "$OFFLOAD" --warmup 0 --cases "${CASES:-512x6x1}" "${common[@]}" || status=1
+        continue
+    fi
     if [ "$count" -eq 1 ]; then
         step 170 "$python" "$here/hf_bench.py" bench --mode single --cases "$cases" "${common[@]}" || status=1
         continue

@@ -145,11 +145,15 @@ internal sealed partial class CudaOps
             _device.Capability, _device.Multiprocessors, contexts, rows.MaxContext, DecodeJoin ?? DecodeShape.Wanted);
         var join = cluster > 0 ? Cuda.DecodeJoin.Cluster : Cuda.DecodeJoin.Memory;
         var shape = DecodeShape.For(join, heads.HeadDim, _device.SharedMemoryBytes);
+
+        // More contexts than multiprocessors: 64 sequences of 8 KV heads are 512 for 132.
+        var fills = cluster == 0 && contexts > _device.Multiprocessors;
+        shape = fills ? shape with { Blocks = 2 } : shape;
         arguments.Splits = cluster > 0 ? cluster : Splits(rows.MaxContext, contexts, shape);
         arguments.Held = shape.Held(rows.MaxContext, arguments.Splits);
         arguments.Early = rows.MaxQueryRows == 1 && ReadsEarly ? 1 : 0;
         var most = shape.SharedBytes(heads.HeadDim, shape.Stages);
-        var function = _device.Modules.Get(CudaKernels.AttentionDecode(dtype, heads.HeadDim, shape, rotates), most, true);
+        var function = _device.Modules.Get(CudaKernels.AttentionDecode(dtype, heads.HeadDim, shape, rotates), most, !fills, fills);
         var shared = shape.SharedBytes(heads.HeadDim, arguments.Held);
         var grid = new CudaGrid(
             arguments.Splits, groups, rows.Sequences, shape.Warps * 32, shared, Math.Max(cluster, 1));
@@ -163,7 +167,7 @@ internal sealed partial class CudaOps
     private int Splits(int maxContext, long blocksOfOnePart, DecodeShape shape)
     {
         var shortest = shape.Warps * DecodeShape.Tokens;
-        var fill = Math.Max(1, DecodeBlocks / blocksOfOnePart);
+        var fill = Math.Max(1, (shape.Blocks > 1 ? MostDecodeBlocks : DecodeBlocks) / blocksOfOnePart);
         var useful = Math.Max(1, CeilDiv(maxContext, shortest)); // rows that only fill up have a context of 0, but are written
         return (int)Math.Min(Math.Min(fill, useful), DecodeShape.MaxSplits);
     }

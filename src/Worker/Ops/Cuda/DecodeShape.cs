@@ -4,7 +4,11 @@ namespace TensorParallel.Worker.Ops.Cuda;
 /// <param name="Join">How parts of a context join.</param>
 /// <param name="Warps">Warps of a block.</param>
 /// <param name="Stages">Most key/value tiles of 16 tokens in each warp's ring.</param>
-internal readonly record struct DecodeShape(DecodeJoin Join, int Warps, int Stages)
+/// <param name="Blocks">
+/// Blocks that a multiprocessor is to hold: 2 where there are contexts for more than one on each, which take all fast memory as shared
+/// memory then (128 columns: 2 of 105 KB); with one, the kernel shares the division of the other small ones.
+/// </param>
+internal readonly record struct DecodeShape(DecodeJoin Join, int Warps, int Stages, int Blocks = 1)
 {
     /// <summary>Chooses the join: <c>memory</c> or <c>cluster</c>; unset: the faster one by shape.</summary>
     internal const string Variable = "TP_CUDA_ATTENTION_JOIN";
@@ -44,6 +48,7 @@ internal readonly record struct DecodeShape(DecodeJoin Join, int Warps, int Stag
     public static IEnumerable<DecodeShape> All(int headDim, int capability, int sharedMemoryBytes)
     {
         yield return For(DecodeJoin.Memory, headDim, sharedMemoryBytes);
+        yield return For(DecodeJoin.Memory, headDim, sharedMemoryBytes) with { Blocks = 2 };
         if (capability >= Hopper)
         {
             yield return For(DecodeJoin.Cluster, headDim, sharedMemoryBytes);
