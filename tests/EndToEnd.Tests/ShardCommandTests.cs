@@ -69,8 +69,8 @@ public sealed class ShardCommandTests : IDisposable
         var model = TinyCheckpoint.Write(_folder.File("model"), new TinyCheckpointOptions
         {
             Layers = 1,
-            Vocab = 1 << 29,
-            Hidden = 1024,
+            Vocab = 1 << 24,
+            Hidden = 1 << 15,
             DType = Protocol.Checkpoints.DType.F32,
             Tied = true,
             Zeros = true,

@@ -18,7 +18,8 @@ internal sealed class ShardCommand
 
     private readonly Option<int?> _ranks = new("--ranks")
     {
-        Description = "Cut for N ranks whatever devices they will be; instead of --gpus and --cpu-workers.",
+        Description = "Cut for N ranks whatever devices they will be; instead of --gpus and --cpu-workers. For tensor parallelism: a device "
+            + "map follows its devices.",
         HelpName = "N",
         CustomParser = NumberArgument.ReadOptional<int>,
     };
