@@ -41,6 +41,7 @@ public class BadInputTests
         { "must have model.layers.0 … model.layers.7 together on its device", ["generate", "--prompt", "x", "--cpu-workers", "1", "--offload", "model", "--max-memory", "0=8MiB,cpu=1GiB"] },
         { "must have lm_head on its device to compute it", ["generate", "--prompt", "x", "--cpu-workers", "1", "--max-memory", "0=1MiB,cpu=1GiB"] },
         { "cuts model.layers.0 between cpu and device 0", ["generate", "--prompt", "x", "--cpu-workers", "1", "--device-map", "{cut}", "--max-memory", "0=1GiB,cpu=1GiB"] },
+        { "Random weights are in no file", ["generate", "--prompt-ids", "1", "--weights", "random", "--cpu-workers", "1", "--max-context", "128", "--max-step-tokens", "16", "--max-memory", "0=8MiB,disk=1GiB"] },
         { "give model, sequential, group", ["plan", "--offload", "layer"] },
         { "--blocks-per-group belongs to --offload group", ["plan", "--offload", "model", "--blocks-per-group", "2"] },
         { "--offload-slots is 65", ["plan", "--offload", "group", "--offload-slots", "65"] },
