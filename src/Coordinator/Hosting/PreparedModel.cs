@@ -109,6 +109,13 @@ internal sealed record PreparedModel(
             HostMemory.Check(plan);
         }
 
+        if (config is not null && plan.Ranks.FirstOrDefault(rank => rank.Offload?.DiskBytes > 0) is { } fromDisk)
+        {
+            throw new PlanException(
+                $"Random weights are in no file, but {ByteText.Of(fromDisk.Offload!.DiskBytes)} of rank {fromDisk.Rank} are to be read from " +
+                "one for each use; give a larger cpu=… in --max-memory.");
+        }
+
         var model = new PreparedModel(
             arguments.Name ?? opened.Name,
             folder,

@@ -42,7 +42,7 @@ internal sealed unsafe class CudaBuffer : DeviceBuffer
     public override bool IsHostMemory { get; }
 
     /// <summary>The device memory behind its address is given back at present.</summary>
-    public bool IsEvicted => _evictable is { IsEvicted: true };
+    public bool IsEvicted => (_whole ?? this)._evictable is { IsEvicted: true };
 
     public override nint Address
     {
@@ -75,7 +75,7 @@ internal sealed unsafe class CudaBuffer : DeviceBuffer
             }
             else
             {
-                CudaDriver.Check(IsHostMemory ? CudaDriver.cuMemFreeHost((void*)_memory) : CudaDriver.cuMemFree(_memory));
+                CudaDriver.Check(IsHostMemory ? CudaPinnedMemory.Free((void*)_memory) : CudaDriver.cuMemFree(_memory));
             }
 
             _memory = 0;

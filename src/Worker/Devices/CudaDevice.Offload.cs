@@ -1,3 +1,4 @@
+using TensorParallel.Worker.Native;
 using static TensorParallel.Worker.Native.CudaDriver;
 
 namespace TensorParallel.Worker.Devices;
@@ -13,14 +14,16 @@ internal sealed unsafe partial class CudaDevice
     {
         ArgumentOutOfRangeException.ThrowIfNegative(bytes);
         MakeCurrent();
-        void* memory;
-        var status = cuMemHostAlloc(
-            &memory, (nuint)Math.Max(1, bytes), CU_MEMHOSTALLOC_PORTABLE | CU_MEMHOSTALLOC_DEVICEMAP);
-        if (status != CUDA_SUCCESS)
+        byte* memory;
+        try
+        {
+            memory = CudaPinnedMemory.Allocate(Math.Max(1, bytes), "for weights that are off the device", CU_MEMHOSTALLOC_DEVICEMAP);
+        }
+        catch (NativeException e)
         {
             throw new DeviceMemoryException(
                 $"{Name}: {bytes:N0} bytes of host memory for weights that are off the device cannot be pinned, after {PinnedBytes:N0} " +
-                $"that were: {Describe(status)}. Leave less to the host (--max-memory cpu=…), use more GPUs or a smaller --dtype, " +
+                $"that were: {e.Message} Leave less to the host (--max-memory cpu=…), use more GPUs or a smaller --dtype, " +
                 "raise the limit that \"ulimit -l\" shows, or that of the container.");
         }
 

@@ -65,6 +65,24 @@ public class StepBytesTests
         Assert.True(map.Plan.Ranks.Sum(rank => rank.WeightBytes) > parts.Sum());
     }
 
+    [Theory]
+    [InlineData("llama-3.1-8b", OffloadKind.Sequential, 1)]
+    [InlineData("llama-3.1-8b", OffloadKind.Group, 2)]
+    [InlineData("llama-3.2-1b", OffloadKind.Model, 1)]
+    public void WhatComesToADevice_IsReadThereToo_AndCountedByItself(string name, OffloadKind kind, int ranks)
+    {
+        var cell = new BenchCell(16, 16, 1);
+        var (whole, model) = (Model(name, ranks, useDeviceMap: false), Model(name, ranks, useDeviceMap: false));
+        var request = PlanCases.OnCpus(whole.Spec, ranks) with { Offload = new(kind) };
+        var offloaded = model with { Plan = Planner.Plan(request) };
+
+        Assert.Equal(StepBytes.OfRanks(whole, cell), StepBytes.OfRanks(offloaded, cell));
+        Assert.Equal(0, StepBytes.OverBus(whole));
+        var resident = offloaded.Plan.Ranks.Sum(rank => rank.WeightBytes);
+        Assert.InRange(StepBytes.OverBus(offloaded) + resident, whole.Plan.Ranks.Sum(rank => rank.WeightBytes) / 2, whole.Plan.Ranks.Sum(rank => rank.WeightBytes));
+        Assert.True(StepBytes.OverBus(offloaded) > resident);
+    }
+
     [Fact]
     public void RanksThatReadAtOnceTakeTheSlowestsTimeAndOthersTheSum()
     {

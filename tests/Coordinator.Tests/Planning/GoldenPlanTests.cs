@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using NJsonSchema;
 using TensorParallel.Coordinator.Planning;
+using TensorParallel.Coordinator.Planning.DeviceMaps;
 using TensorParallel.Protocol.Checkpoints;
 using TensorParallel.Protocol.Parallel;
 using TensorParallel.TestKit;
@@ -24,14 +25,25 @@ public sealed class GoldenPlanTests
     [InlineData("llama-3.1-70b", 65, false)]
     public void PrintedPlans_AreTheGoldenOnes(string name, int ranks, bool deviceMap)
     {
-        var request = PlanCases.OnCpus(PlanCases.Public(name), ranks) with { UseDeviceMap = deviceMap };
+        var mode = deviceMap ? "device-map" : "tp";
+        AssertPrinted(
+            $"{name}.{mode}{ranks}.txt", name, PlanCases.OnCpus(PlanCases.Public(name), ranks) with { UseDeviceMap = deviceMap });
+    }
+
+    [Theory]
+    [InlineData("llama-3.1-8b", "0=4GiB,1=4GiB,cpu=5GiB,disk=64GiB", false)]
+    [InlineData("llama-3.1-8b", "0=6GiB,1=5GiB,cpu=64GiB", true)]
+    public void PrintedPlansOfWhatDoesNotFit_AreTheGoldenOnes(string name, string memory, bool deviceMap) => AssertPrinted(
+        $"{name}.{(deviceMap ? "device-map" : "tp")}.spilled.txt", name, EstimateCases.Request(name, memory) with { UseDeviceMap = deviceMap });
+
+    private static void AssertPrinted(string file, string name, PlanRequest request)
+    {
         using var text = new StringWriter { NewLine = "\n" };
 
         new PlanPrinter(PlanPrinter.Plain(text)).Print(name, request.Spec, Planner.Plan(request));
 
         var actual = string.Join('\n', text.ToString().Split('\n').Select(line => line.TrimEnd()));
-        var mode = deviceMap ? "device-map" : "tp";
-        var path = Path.Combine(RepositoryPaths.Golden("plans"), $"{name}.{mode}{ranks}.txt");
+        var path = Path.Combine(RepositoryPaths.Golden("plans"), file);
         if (Environment.GetEnvironmentVariable("UPDATE_GOLDEN_PLANS") == "1")
         {
             File.WriteAllText(path, actual);
@@ -103,6 +115,32 @@ public sealed class GoldenPlanTests
         });
 
         TestContext.Current.SendDiagnosticMessage("405B over 8 ranks: {0}", best);
+        Assert.True(best < TimeSpan.FromSeconds(1), $"It took {best}.");
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void OverflowOfFourHundredBillionParameters_IsPlannedInUnderASecondToo(bool deviceMap)
+    {
+        var path = Path.Combine(RepositoryPaths.Golden("configs"), "llama-3.1-405b.json");
+        var best = Enumerable.Range(0, 3).Min(_ =>
+        {
+            var (clock, before) = (Stopwatch.StartNew(), GC.GetAllocatedBytesForCurrentThread());
+            var model = PlanModel.Open(path, "auto");
+            var budgets = MaxMemory.Parse("0=80GiB,1=80GiB,2=80GiB,3=80GiB,cpu=1000GiB");
+            var plan = Planner.Plan(new PlanRequest(
+                model.Spec, [.. Enumerable.Range(0, 4).Select(i => new PlanDevice($"cuda:{i}", 80L << 30) { IsExactBudget = true })], model.DType)
+            {
+                UseDeviceMap = deviceMap,
+                MaxMemory = budgets,
+            });
+            Assert.InRange(plan.Ranks.Sum(rank => rank.Offload!.HostBytes), 400L << 30, 600L << 30);
+            Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - before, 0, 200_000_000);
+            return clock.Elapsed;
+        });
+
+        TestContext.Current.SendDiagnosticMessage("405B over 4 ranks that are too small: {0}", best);
         Assert.True(best < TimeSpan.FromSeconds(1), $"It took {best}.");
     }
 

@@ -1,4 +1,5 @@
 using TensorParallel.Protocol.Parallel;
+using TensorParallel.Worker.Devices;
 using TensorParallel.Worker.Native;
 using TensorParallel.Worker.Ops;
 using TensorParallel.Worker.Tests.Cuda;
@@ -15,6 +16,14 @@ public sealed class DeviceBackendCatalogTests
         Assert.Equal("cpu:3", backend.Device.Name);
         Assert.Null(backend.Warning);
         Assert.Empty(DeviceBackendCatalog.WakingSteps("cpu:3"));
+    }
+
+    [Fact]
+    public void A_processor_keeps_to_its_budget()
+    {
+        using var backend = DeviceBackendCatalog.Open(new DeviceOpening("cpu:0", 1, MemoryBudgetBytes: 1000));
+        var error = Assert.Throws<DeviceMemoryException>(() => backend.Device.Allocate(1001, MemoryPurpose.Weights));
+        Assert.Contains("of a budget of 1,000", error.Message, StringComparison.Ordinal);
     }
 
     [Theory]

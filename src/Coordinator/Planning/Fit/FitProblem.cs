@@ -18,6 +18,7 @@ internal sealed class FitProblem
     private readonly FitSpill? _spill;
     private readonly SpillRule? _rule;
     private readonly double _busSpeed;
+    private readonly bool _isUniform;
     private readonly Dictionary<(long? Bytes, int Start, int End), SpillChoice?> _choices = [];
 
     // Units before which no stage ends: unit 1, where the embedding stays with the first layer.
@@ -37,6 +38,8 @@ internal sealed class FitProblem
         _spill = spill;
         _rule = spill is null ? null : new SpillRule(spill.Offload);
         _busSpeed = devices.Count == 0 ? 1 : devices.Max(device => device.Speed) / BusCost;
+        _isUniform = model.Layers
+            .Select(layer => (layer.WeightBytes, layer.SlotBytes, layer.KvBytes)).Distinct().Count() <= 1;
         _memory = new long[Units.Count + 1];
         _read = new long[Units.Count + 1];
         for (var i = 0; i < Units.Count; i++)
@@ -94,6 +97,12 @@ internal sealed class FitProblem
         if (_rule is null || start == end)
         {
             return null;
+        }
+
+        // Of layers that are all alike, it does not matter which: most models have one length of stage to choose for, not one stage.
+        if (_isUniform && start > 1 && end < Units.Count)
+        {
+            (start, end) = (1, 1 + end - start);
         }
 
         var key = (Devices[device].Bytes, start, end);

@@ -93,7 +93,7 @@ internal static class OffloadPlanner
         var modules = offload.Modules.Count == 1 ? "1 module" : $"{offload.Modules.Count} modules";
         var slots = offload.SlotBytes == 0
             ? "its rows are looked up there"
-            : $"they come to the device by {OffloadKindNames.NameOf(offload.Kind)} through " +
+            : $"{(offload.Modules.Count == 1 ? "it comes" : "they come")} to the device by {OffloadKindNames.NameOf(offload.Kind)} through " +
                 $"{(offload.Slots == 1 ? "a slot" : $"{offload.Slots} slots")} of {ByteText.Of(offload.SlotBytes)}";
         return $"{modules} ({offload.Modules[0].Name}{(offload.Modules.Count == 1 ? "" : $" … {offload.Modules[^1].Name}")}) " +
             $"{(offload.Modules.Count == 1 ? "is" : "are")} off the device, {string.Join(" and ", places)}; {slots}.";
