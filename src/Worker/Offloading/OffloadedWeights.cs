@@ -74,7 +74,7 @@ internal sealed class OffloadedWeights : IWeightPlaces, IDisposable
             }
 
             _host = streamed.Any(group => group.Residency == Residency.Host) && MayComputeOnHost(options, spec, mode, rank)
-                ? Own(new HostProducts(context.Device, options.ComputeThreads, context.Time))
+                ? Own(new HostProducts(context.Device, options.ComputeThreads, context.Times))
                 : null;
 
             // What uses memory goes before the memory, and the threads that read before all.
@@ -83,7 +83,7 @@ internal sealed class OffloadedWeights : IWeightPlaces, IDisposable
                 ? new GroupReader(tensors, context.Device, rank.Rank, options.Threads, options.ChunkBytes)
                 : null;
             Assign();
-            _stream = Own(new WeightStream(_queue, _slots, _reader, context.Time));
+            _stream = Own(new WeightStream(_queue, _slots, _reader, context.Times));
             if (_reader is not null)
             {
                 Own(_reader);
@@ -160,6 +160,7 @@ internal sealed class OffloadedWeights : IWeightPlaces, IDisposable
         if (withHome.Count > 0)
         {
             _rates = TransferRates.Measure(_host, _queue, _memory, withHome);
+            _stream.BusBytesPerSecond = _rates.BusBytesPerSecond;
             _share = _host is null ? null : Share(_rates, [.. Moving(withHome)]);
         }
 
