@@ -33,6 +33,7 @@ internal sealed class OffloadedWeights : IWeightPlaces, IDisposable
     private readonly ICopyQueue _queue;
     private readonly HostProducts? _host;
     private readonly OffloadOptions _options;
+    private GroupTimes? _measured;
     private TransferRates? _rates;
     private HostShare? _share;
     private readonly WeightStream _stream;
@@ -115,6 +116,9 @@ internal sealed class OffloadedWeights : IWeightPlaces, IDisposable
     /// <summary>What is off the device and how it comes there, with what was measured; a line each. After <see cref="Begin"/>.</summary>
     public IReadOnlyList<string> Notes { get; private set; } = [];
 
+    /// <summary>Whether issuing a step waits for files or makes products. After <see cref="Begin"/>.</summary>
+    public bool HoldsUpIssue => _reader is not null || _share is not null || _plan.DiskBytes > 0;
+
     public Residency ResidencyOf(string module) => _plan.ResidencyOf(module);
 
     public IWeightPlace Of(string module)
@@ -184,10 +188,10 @@ internal sealed class OffloadedWeights : IWeightPlaces, IDisposable
             && _groups.FirstOrDefault(group => group.Home is not null) is { } measured)
         {
             var (bus, device) = TransferRates.OfDevice(_context.Device, _queue, _memory, measured.Home!);
-            numbers = SlotChoice.Choose(
-                [.. _groups.Select(group => new GroupTimes(
-                    group.Home is null, group.PlannedBytes / (group.Home is null ? AssumedFileRate : bus), group.PlannedBytes / device))],
-                _memory.Count);
+            IReadOnlyList<GroupTimes> times = [.. _groups.Select(group => new GroupTimes(
+                group.Home is null, group.PlannedBytes / (group.Home is null ? AssumedFileRate : bus), group.PlannedBytes / device))];
+            numbers = SlotChoice.Choose(times, _memory.Count);
+            _measured = times.MaxBy(time => time.Come);
         }
 
         for (var i = 0; i < _groups.Count; i++)
@@ -233,6 +237,20 @@ internal sealed class OffloadedWeights : IWeightPlaces, IDisposable
             CultureInfo.InvariantCulture,
             $"{used.Count} groups of up to {used.Max(group => group.UsedBytes) / 1e6:N1} MB ({OffloadKindNames.NameOf(_plan.Kind)}) and {_memory.Count} " +
             $"slots of {_plan.SlotBytes / 1e6:N1} MB: {staying} stay, {used.Count - staying} come by turns, {_slots.Count(slot => slot.Groups.Count > 1)} in flight");
+        if (_reader is not null)
+        {
+            yield return string.Create(
+                CultureInfo.InvariantCulture,
+                $"files are read by {_options.Threads} threads through up to {_options.Threads * 2L * _options.ChunkBytes / 1e6:N0} MB of host memory");
+        }
+
+        if (_measured is { } measured)
+        {
+            yield return string.Create(
+                CultureInfo.InvariantCulture,
+                $"measured: the largest group comes in {measured.Come * 1e3:F1} ms and is computed with in {measured.Compute * 1e3:F2} ms of one row");
+        }
+
         if (_rates is not { } rates)
         {
             yield break;
