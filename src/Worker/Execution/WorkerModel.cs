@@ -99,7 +99,7 @@ internal sealed class WorkerModel : IDisposable
             var records = context.RecordsSteps && !plan.Ranks.Any(other => OffloadedWeights.Interrupts(spec, other));
             var decodeSteps = Own(records ? context.Device.RepeatWork() : new ImmediateWork());
             var runner = new ModelRunner(context, model, buffers, slots, plan.Limits, head, pipeline, decodeSteps);
-            return new WorkerModel(runner, report, built.Weights, owned) 
+            return new WorkerModel(runner, report, built.Weights, owned)
             {
                 Notes = offloaded?.Notes ?? [],
                 _waits = offloaded?.HoldsUpIssue ?? false,

@@ -20,7 +20,10 @@ public class OffloadTests
 {
     private static readonly TinyCheckpointOptions s_model = OffloadCases.Model;
     private static readonly (OffloadKind, int, int)[] s_fewer =
-        [(OffloadKind.Model, 1, 1), (OffloadKind.Sequential, 1, 1), (OffloadKind.Group, 1, 2), (OffloadKind.Group, 2, 3), (OffloadKind.Group, 3, 2)];
+    [
+        (OffloadKind.Model, 1, 1), (OffloadKind.Sequential, 1, 1), (OffloadKind.Group, 1, 2), (OffloadKind.Group, 2, 3),
+        (OffloadKind.Group, 3, 2),
+    ];
 
     public static TheoryData<int, bool, DType> Groups { get; } = new()
     {
@@ -30,7 +33,8 @@ public class OffloadTests
     [Theory]
     [MemberData(nameof(Groups))]
     public void Every_kind_slot_and_place_gives_the_same_logits(int ranks, bool useDeviceMap, DType dtype) =>
-        OffloadCases.CheckLogits(ranks, useDeviceMap, dtype, DeviceKinds.Cpu, tolerance: 0, OffloadPlans.Placements, ranks == 1 ? Portions() : s_fewer);
+        OffloadCases.CheckLogits(ranks, useDeviceMap, dtype, DeviceKinds.Cpu, tolerance: 0, OffloadPlans.Placements,
+            ranks == 1 ? Portions() : s_fewer);
 
     [Theory]
     [InlineData("llama", 1, false)]
@@ -110,7 +114,8 @@ public class OffloadTests
 
             // Six groups: of 0.4 of their bytes the host takes two, of which each has four products, or the head's one. Of the others one may
             // have a slot to itself, and then it does not come again.
-            var decode = times.Take().Where(figure => figure.Rows == 2).ToDictionary(figure => figure.Name, figure => figure.Count / figure.Steps);
+            var decode = times.Take().Where(figure => figure.Rows == 2)
+                .ToDictionary(figure => figure.Name, figure => figure.Count / figure.Steps);
             Assert.InRange(decode["host_product"], 5, 8);
             Assert.InRange(decode["weights_wait"], 3, 4);
             Assert.InRange(decode["weights_copy"], 3, 4);
