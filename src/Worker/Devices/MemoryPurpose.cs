@@ -15,12 +15,12 @@ internal enum MemoryPurpose
     /// <summary>Slots that weights come to for each use, where they are off the device.</summary>
     Staging,
 
+    /// <summary>Weights that are off the device, in host memory: no memory of a device that has its own.</summary>
+    HostWeights,
+
     /// <summary>
     /// What operations, samplers and collectives keep for themselves: on GPUs the plan's <c>DeviceScratch</c>; temporaries of a processor's
     /// operations are in no plan and not within a budget.
     /// </summary>
     Scratch,
-
-    /// <summary>Weights that are off the device, in host memory: no memory of a device that has its own.</summary>
-    HostWeights,
 }

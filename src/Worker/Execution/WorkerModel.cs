@@ -20,6 +20,7 @@ namespace TensorParallel.Worker.Execution;
 internal sealed class WorkerModel : IDisposable
 {
     private readonly List<IDisposable> _owned;
+    private bool _waits;
 
     /// <summary>Fills the targets, from wherever weights come.</summary>
     private delegate LoadReport LoadWeights(IReadOnlyList<WeightTarget> targets, Action<LoadProgress>? progress);
@@ -103,7 +104,11 @@ internal sealed class WorkerModel : IDisposable
             var records = context.RecordsSteps && !plan.Ranks.Any(other => OffloadedWeights.Interrupts(spec, other));
             var decodeSteps = Own(records ? context.Device.RepeatWork() : new ImmediateWork());
             var runner = new ModelRunner(context, model, buffers, slots, plan.Limits, head, pipeline, decodeSteps);
-            return new WorkerModel(runner, report, built.Weights, owned) { Notes = offloaded?.Notes ?? [] };
+            return new WorkerModel(runner, report, built.Weights, owned)
+            {
+                Notes = offloaded?.Notes ?? [],
+                _waits = offloaded?.HoldsUpIssue ?? false,
+            };
         }
         catch
         {
@@ -119,8 +124,20 @@ internal sealed class WorkerModel : IDisposable
         }
     }
 
-    /// <summary>Gives one step to the device; see <see cref="ModelRunner.Issue"/>.</summary>
-    public IPendingStep Issue(StepBatch batch) => Runner.Issue(batch);
+    /// <summary>
+    /// Gives one step to the device; see <see cref="ModelRunner.Issue"/>. Where that takes as long as the step itself, because weights are
+    /// waited for or multiplied with on the way, the step is done when this returns: else its tokens would be told a step later.
+    /// </summary>
+    public IPendingStep Issue(StepBatch batch)
+    {
+        var step = Runner.Issue(batch);
+        if (_waits)
+        {
+            step.Wait();
+        }
+
+        return step;
+    }
 
     /// <summary>Executes one step; see <see cref="ModelRunner.Step"/>.</summary>
     public StepResult Step(StepBatch batch) => Runner.Step(batch);

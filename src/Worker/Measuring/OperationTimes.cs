@@ -1,3 +1,4 @@
+using TensorParallel.Worker.Devices;
 using TensorParallel.Worker.Ops;
 using TensorParallel.Worker.Quantization;
 
@@ -8,7 +9,7 @@ namespace TensorParallel.Worker.Measuring;
 /// checkpoint's names (<c>q_proj+k_proj+v_proj</c>). Used by the thread that issues operations; costs two points an operation, and keeps
 /// kernels from overlapping: the sum of a step is above its time without measuring.
 /// </summary>
-internal sealed class OperationTimes(IMeasuringOps ops) : IDisposable
+internal sealed class OperationTimes(IMeasuringOps ops) : IOperationTimes, IDisposable
 {
     /// <summary>The whole step, from its first operation on.</summary>
     public const string StepName = "step";
@@ -20,7 +21,8 @@ internal sealed class OperationTimes(IMeasuringOps ops) : IDisposable
     private static readonly TimeSpan s_hold = TimeSpan.FromMilliseconds(20);
 
     private readonly IDeviceMarks _marks = ops.CreateMarks();
-    private readonly List<(string? Kind, nint Weight, int From, int To)> _calls = [];
+    private readonly List<(string? Kind, Tensor Weight, int From, int To)> _calls = [];
+    private readonly List<(string Kind, double Microseconds)> _notes = [];
     private readonly Dictionary<(int Rows, string Kind), (int Count, double Microseconds)> _sums = [];
     private readonly Dictionary<int, int> _steps = [];
     private IReadOnlyList<WeightTarget> _weights = [];
@@ -35,6 +37,7 @@ internal sealed class OperationTimes(IMeasuringOps ops) : IDisposable
     {
         _marks.Clear();
         _calls.Clear();
+        _notes.Clear();
         _inStep = true;
         _stepStart = -1;
     }
@@ -58,16 +61,27 @@ internal sealed class OperationTimes(IMeasuringOps ops) : IDisposable
             timed += time;
         }
 
+        _notes.ForEach(note => Add(rows, note.Kind, note.Microseconds));
         Add(rows, RestName, Math.Max(0, all - timed));
         Add(rows, StepName, all);
         _steps[rows] = _steps.GetValueOrDefault(rows) + 1;
     }
 
     /// <summary>Times what is issued until the result is disposed.</summary>
-    public Timing Time(string kind) => new(this, kind, 0);
+    public Timing Time(string kind) => new(this, kind, default);
 
-    /// <summary>The same for a product with the weight that lies at an address.</summary>
-    public Timing TimeProduct(nint weight) => new(this, null, weight);
+    IDisposable IOperationTimes.Time(string kind) => Time(kind);
+
+    public void Note(string kind, double microseconds)
+    {
+        if (_inStep)
+        {
+            _notes.Add((kind, microseconds));
+        }
+    }
+
+    /// <summary>The same for a product with a weight, which is told by its place in its buffer.</summary>
+    public Timing TimeProduct(Tensor weight) => new(this, null, weight);
 
     /// <summary>All sums so far, by rows; then starts anew.</summary>
     public IReadOnlyList<Figure> Take()
@@ -103,9 +117,10 @@ internal sealed class OperationTimes(IMeasuringOps ops) : IDisposable
     }
 
     // "model.layers.0.self_attn.q_proj.weight" is q_proj. Of a stacked weight the parts lie one after the other in one buffer.
-    private string NameOf(nint address)
+    private string NameOf(Tensor weight)
     {
-        var first = _weights.FirstOrDefault(target => target.Operand.Address == address);
+        var first = _weights.FirstOrDefault(
+            target => target.Operand.Buffer == weight.Buffer && target.Operand.OffsetBytes == weight.OffsetBytes);
         return first is null
             ? "product"
             : string.Join('+', _weights
@@ -118,10 +133,10 @@ internal sealed class OperationTimes(IMeasuringOps ops) : IDisposable
     {
         private readonly OperationTimes _times;
         private readonly string? _kind;
-        private readonly nint _weight;
+        private readonly Tensor _weight;
         private readonly int _from;
 
-        internal Timing(OperationTimes times, string? kind, nint weight)
+        internal Timing(OperationTimes times, string? kind, Tensor weight)
         {
             _times = times;
             _kind = kind;

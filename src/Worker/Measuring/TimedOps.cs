@@ -47,13 +47,13 @@ internal sealed class TimedOps(IDeviceOps inner, OperationTimes times) : IDevice
 
     public void MatMul(Tensor x, Tensor weight, Tensor? bias, Tensor output)
     {
-        using var timing = times.TimeProduct(weight.Address);
+        using var timing = times.TimeProduct(weight);
         inner.MatMul(x, weight, bias, output);
     }
 
     public void MatMulGated(Tensor x, Tensor weight, Tensor? bias, ActivationKind activation, Tensor fused, Tensor output)
     {
-        using var timing = times.TimeProduct(weight.Address);
+        using var timing = times.TimeProduct(weight);
         inner.MatMulGated(x, weight, bias, activation, fused, output);
     }
 

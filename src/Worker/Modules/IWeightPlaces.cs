@@ -12,7 +12,9 @@ internal interface IWeightPlaces
     /// <summary>The place of a module: embedding, decoder block or output head.</summary>
     IWeightPlace Of(string module);
 
-    /// <summary>Where a tensor that the place of a module gave lies for good, if that is host memory which operations read; else null.</summary>
+    /// <summary>
+    /// Where a tensor that the place of a module gave lies for good, if that is host memory which operations read; else null.
+    /// </summary>
     Tensor? HomeOf(string module, Tensor tensor);
 
     /// <summary>A table whose rows are read from files as they are asked for.</summary>

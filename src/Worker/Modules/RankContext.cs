@@ -24,6 +24,6 @@ internal sealed record RankContext(
     ICollective Collective,
     bool RecordsSteps = true)
 {
-    /// <summary>Times, under a name, what is issued until the result is disposed; null: nothing is timed.</summary>
-    public Func<string, IDisposable>? Time { get; init; }
+    /// <summary>Takes times; null: nobody asks for them.</summary>
+    public IOperationTimes? Times { get; init; }
 }

@@ -23,17 +23,17 @@ internal sealed class HostProducts : IDisposable
     private readonly IDevice _device;
     private readonly CpuDevice _host;
     private readonly IDeviceOps _ops;
-    private readonly Func<string, IDisposable>? _time;
+    private readonly IOperationTimes? _times;
     private readonly Dictionary<string, DeviceBuffer> _room = [];
     private byte[] _passing = [];
 
     /// <summary>Starts the threads.</summary>
     /// <param name="device">The device that the rows come from and go to.</param>
     /// <param name="threads">Threads to multiply with, at least 1.</param>
-    /// <param name="time">Times products, if it is wanted.</param>
-    public HostProducts(IDevice device, int threads, Func<string, IDisposable>? time = null)
+    /// <param name="times">Takes their times; null: nobody asks.</param>
+    public HostProducts(IDevice device, int threads, IOperationTimes? times = null)
     {
-        _time = time;
+        _times = times;
         _device = device;
         _host = new CpuDevice("host", threads);
         _ops = new CpuOps(_host);
@@ -57,7 +57,7 @@ internal sealed class HostProducts : IDisposable
     /// <summary>output = x · weightᵀ (+ bias). x, output: activations on the device; weight, bias: the host's.</summary>
     public void Multiply(Tensor x, Tensor weight, Tensor? bias, Tensor output)
     {
-        using var timing = _time?.Invoke(TimedName);
+        using var timing = _times?.Time(TimedName);
         var result = Room(nameof(output), output.Rows, output.Columns);
         _ops.MatMul(CopyIn(x), weight, bias, result);
         CopyOut(result, output);
@@ -66,7 +66,7 @@ internal sealed class HostProducts : IDisposable
     /// <summary>output = act(gate) ⊙ up, where [gate | up] = x · weightᵀ (+ bias).</summary>
     public void MultiplyGated(Tensor x, Tensor weight, Tensor? bias, ActivationKind activation, Tensor output)
     {
-        using var timing = _time?.Invoke(TimedName);
+        using var timing = _times?.Time(TimedName);
         var result = Room(nameof(output), output.Rows, output.Columns);
         var fused = Room("fused", output.Rows, weight.Rows);
         _ops.MatMulGated(CopyIn(x), weight, bias, activation, fused, result);

@@ -18,6 +18,9 @@ internal sealed class HostShare
         _byRows = [.. shares.Select(entry => (entry.Rows, Choose(groups, entry.Share)))];
     }
 
+    /// <summary>Whether the host multiplies with none, at any number of rows.</summary>
+    public bool IsEmpty => _byRows.All(entry => entry.Groups.Count == 0);
+
     /// <summary>The share that lets host and bus end together; less than one group in sixteen is not worth the waits.</summary>
     public static double Of(double hostRate, double busRate) =>
         hostRate / (hostRate + busRate) is var share && share < 1.0 / 16 ? 0 : share;

@@ -33,9 +33,10 @@ internal sealed class OffloadedWeights : IWeightPlaces, IDisposable
     private readonly ICopyQueue _queue;
     private readonly HostProducts? _host;
     private readonly OffloadOptions _options;
+    private readonly WeightStream _stream;
+    private GroupTimes? _measured;
     private TransferRates? _rates;
     private HostShare? _share;
-    private readonly WeightStream _stream;
 
     /// <summary>Allocates slots and homes; on failure nothing stays allocated.</summary>
     /// <param name="spec">The model.</param>
@@ -54,9 +55,10 @@ internal sealed class OffloadedWeights : IWeightPlaces, IDisposable
         (_context, _dtype, _tensors, _options) = (context, plan.DType, tensors, options);
         if (tensors is null && _plan.DiskBytes > 0)
         {
+            var onDisk = _plan.Modules.First(module => module.Residency == Residency.Disk).Name;
             throw new PlanException(
-                $"Rank {rank.Rank}: random weights are in no file, but \"{_plan.Modules.First(m => m.Residency == Residency.Disk).Name}\" is " +
-                "to be read from one for each use: leave them in host memory (a larger cpu=… in --max-memory).");
+                $"Rank {rank.Rank}: random weights are in no file, but \"{onDisk}\" is to be read from one for each use: leave them in " +
+                "host memory (a larger cpu=… in --max-memory).");
         }
 
         try
@@ -74,16 +76,16 @@ internal sealed class OffloadedWeights : IWeightPlaces, IDisposable
             }
 
             _host = streamed.Any(group => group.Residency == Residency.Host) && MayComputeOnHost(options, spec, mode, rank)
-                ? Own(new HostProducts(context.Device, options.ComputeThreads, context.Time))
+                ? Own(new HostProducts(context.Device, options.ComputeThreads, context.Times))
                 : null;
 
             // What uses memory goes before the memory, and the threads that read before all.
             _queue = Own(context.Device.OpenCopyQueue());
+            Assign();
             _reader = tensors is not null && _groups.Any(group => group.Home is null)
                 ? new GroupReader(tensors, context.Device, rank.Rank, options.Threads, options.ChunkBytes)
                 : null;
-            Assign();
-            _stream = Own(new WeightStream(_queue, _slots, _reader, context.Time));
+            _stream = Own(new WeightStream(_queue, _slots, _reader, context.Times));
             if (_reader is not null)
             {
                 Own(_reader);
@@ -114,6 +116,9 @@ internal sealed class OffloadedWeights : IWeightPlaces, IDisposable
 
     /// <summary>What is off the device and how it comes there, with what was measured; a line each. After <see cref="Begin"/>.</summary>
     public IReadOnlyList<string> Notes { get; private set; } = [];
+
+    /// <summary>Whether issuing a step waits for files or makes products. After <see cref="Begin"/>.</summary>
+    public bool HoldsUpIssue => _reader is not null || _share is not null || _plan.DiskBytes > 0;
 
     public Residency ResidencyOf(string module) => _plan.ResidencyOf(module);
 
@@ -160,7 +165,8 @@ internal sealed class OffloadedWeights : IWeightPlaces, IDisposable
         if (withHome.Count > 0)
         {
             _rates = TransferRates.Measure(_host, _queue, _memory, withHome);
-            _share = _host is null ? null : Share(_rates, [.. Moving(withHome)]);
+            _stream.BusBytesPerSecond = _rates.BusBytesPerSecond;
+            _share = _host is null || Share(_rates, [.. Moving(withHome)]) is not { IsEmpty: false } share ? null : share;
         }
 
         _stream.Begin(_share);
@@ -183,10 +189,10 @@ internal sealed class OffloadedWeights : IWeightPlaces, IDisposable
             && _groups.FirstOrDefault(group => group.Home is not null) is { } measured)
         {
             var (bus, device) = TransferRates.OfDevice(_context.Device, _queue, _memory, measured.Home!);
-            numbers = SlotChoice.Choose(
-                [.. _groups.Select(group => new GroupTimes(
-                    group.Home is null, group.PlannedBytes / (group.Home is null ? AssumedFileRate : bus), group.PlannedBytes / device))],
-                _memory.Count);
+            IReadOnlyList<GroupTimes> times = [.. _groups.Select(group => new GroupTimes(
+                group.Home is null, group.PlannedBytes / (group.Home is null ? AssumedFileRate : bus), group.PlannedBytes / device))];
+            numbers = SlotChoice.Choose(times, _memory.Count);
+            _measured = times.MaxBy(time => time.Come);
         }
 
         for (var i = 0; i < _groups.Count; i++)
@@ -202,8 +208,9 @@ internal sealed class OffloadedWeights : IWeightPlaces, IDisposable
     /// </summary>
     private bool MayComputeOnHost(OffloadOptions options, ModelSpec spec, PlanMode mode, RankPlan rank)
     {
-        var isWanted = options.HostShare > 0 || (options.HostShare is null && options.HostCompute != false && !_context.Device.IsHostMemory);
-        var matrices = spec.Blocks.SelectMany(block => block.Linears).Append(spec.OutputHead).Select(linear => linear.WeightName).ToHashSet();
+        var isWanted = options.HostShare is { } share ? share > 0 : options.HostCompute != false && !_context.Device.IsHostMemory;
+        var matrices = spec.Blocks.SelectMany(block => block.Linears).Append(spec.OutputHead)
+            .Select(linear => linear.WeightName).ToHashSet();
         return isWanted && (_context.Size == 1 || mode == PlanMode.DeviceMap
             || rank.Tensors.Where(tensor => matrices.Contains(tensor.Name)).All(tensor => tensor.Dim is not null));
     }
@@ -215,13 +222,16 @@ internal sealed class OffloadedWeights : IWeightPlaces, IDisposable
             return new HostShare(groups, [(HostProducts.MostRows, given)]);
         }
 
-        return new HostShare(groups, [.. rates.Host.Select(rate => (rate.Rows, HostShare.Of(rate.BytesPerSecond, rates.BusBytesPerSecond)))]);
+        return new HostShare(
+            groups, [.. rates.Host.Select(rate => (rate.Rows, HostShare.Of(rate.BytesPerSecond, rates.BusBytesPerSecond)))]);
     }
 
     private IEnumerable<string> Describe(IReadOnlyList<WeightGroup> used)
     {
         var host = _context.Device.MemoryUse().FirstOrDefault(use => use.Purpose == MemoryPurpose.HostWeights).Current;
-        yield return string.Create(CultureInfo.InvariantCulture, $"weights off the device: {host / 1e6:N0} MB in host memory, {_plan.DiskBytes / 1e6:N0} MB read from files for each use");
+        yield return string.Create(
+            CultureInfo.InvariantCulture,
+            $"weights off the device: {host / 1e6:N0} MB in host memory, {_plan.DiskBytes / 1e6:N0} MB read from files for each use");
         if (used.Count == 0)
         {
             yield break;
@@ -230,8 +240,24 @@ internal sealed class OffloadedWeights : IWeightPlaces, IDisposable
         var staying = used.Count(group => _slots[group.SlotNumber].Groups.Count == 1);
         yield return string.Create(
             CultureInfo.InvariantCulture,
-            $"{used.Count} groups of up to {used.Max(group => group.UsedBytes) / 1e6:N1} MB ({OffloadKindNames.NameOf(_plan.Kind)}) and {_memory.Count} " +
-            $"slots of {_plan.SlotBytes / 1e6:N1} MB: {staying} stay, {used.Count - staying} come by turns, {_slots.Count(slot => slot.Groups.Count > 1)} in flight");
+            $"{used.Count} groups of up to {used.Max(group => group.UsedBytes) / 1e6:N1} MB ({OffloadKindNames.NameOf(_plan.Kind)}) and " +
+            $"{_memory.Count} slots of {_plan.SlotBytes / 1e6:N1} MB: {staying} stay, {used.Count - staying} come by turns, " +
+            $"{_slots.Count(slot => slot.Groups.Count > 1)} in flight");
+        if (_reader is not null)
+        {
+            yield return string.Create(
+                CultureInfo.InvariantCulture,
+                $"files are read by {_options.Threads} threads through up to " +
+                $"{_options.Threads * 2L * _options.ChunkBytes / 1e6:N0} MB of host memory");
+        }
+
+        if (_measured is { } measured)
+        {
+            yield return string.Create(
+                CultureInfo.InvariantCulture,
+                $"measured: the largest group comes in {measured.Come * 1e3:F1} ms; one row is computed with it in {measured.Compute * 1e3:F2} ms");
+        }
+
         if (_rates is not { } rates)
         {
             yield break;
@@ -242,7 +268,7 @@ internal sealed class OffloadedWeights : IWeightPlaces, IDisposable
             CultureInfo.InvariantCulture,
             $"bus {rates.BusBytesPerSecond / 1e9:F1} GB/s; a decode step of one row moves {moved / 1e6:N0} MB over it: " +
             $"{moved / rates.BusBytesPerSecond * 1e3:F1} ms");
-        if (_share is not { } share || _host is not { } products)
+        if (_host is not { } products)
         {
             yield break;
         }
@@ -250,9 +276,9 @@ internal sealed class OffloadedWeights : IWeightPlaces, IDisposable
         foreach (var (rows, rate) in rates.Host)
         {
             yield return string.Create(
-            CultureInfo.InvariantCulture,
+                CultureInfo.InvariantCulture,
                 $"host, {products.Threads} threads beside the copies: {rate / 1e9:F1} GB/s at {rows} rows, multiplies with " +
-                $"{used.Count(group => share.Takes(group, rows))} groups");
+                $"{used.Count(group => _share?.Takes(group, rows) == true)} groups");
         }
     }
 

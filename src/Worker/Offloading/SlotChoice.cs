@@ -1,11 +1,11 @@
 namespace TensorParallel.Worker.Offloading;
 
 /// <summary>
-/// Which group comes to which slot. Slots in flight are taken by turns and hide transfers behind computing and each other; every other slot
-/// keeps one group for good, which then need not come at all. Two in flight are mostly enough; more even out groups of different size.
+/// Which group comes to which slot. Slots in flight are taken by turns and hide transfers behind computing; every other slot keeps one
+/// group for good, which then need not come at all. Two in flight are mostly enough; more even out groups of different size.
 /// Example: 32 groups of 8 ms transfer and 0.2 ms computing, 4 slots: with 4 in flight a step takes 32 · 8 = 256 ms, with 2 in flight and
-/// 2 that stay 30 · 8 = 240 ms. With 1 in flight and 3 that stay 29 · 8.2 + 3 · 0.2 = 238 ms: no more than one step in a hundred better,
-/// and nothing would overlap any more, so it is left at 2.
+/// 2 that stay 30 · 8 = 240 ms. Fewer than two are never in flight where there are two slots: steps of many rows compute for as long as
+/// they wait, and would do one after the other.
 /// </summary>
 internal static class SlotChoice
 {
@@ -24,7 +24,7 @@ internal static class SlotChoice
         }
 
         var least = StepSeconds(groups, best, slots);
-        for (var inFlight = slots - 1; inFlight >= 1; inFlight--)
+        for (var inFlight = slots - 1; inFlight >= 2; inFlight--)
         {
             var tried = Assign(groups, slots, inFlight);
             var seconds = StepSeconds(groups, tried, slots);

@@ -48,7 +48,9 @@ internal sealed record TransferRates(double BusBytesPerSecond, IReadOnlyList<(in
         });
     }
 
-    /// <summary>Measures both at once, on a group of the middle; what is copied is not used. Without <paramref name="host"/>: the bus.</summary>
+    /// <summary>
+    /// Measures both at once, on a group of the middle; what is copied is not used. Without <paramref name="host"/>: the bus alone.
+    /// </summary>
     public static TransferRates Measure(
         HostProducts? host, ICopyQueue queue, IReadOnlyList<DeviceBuffer> slots, IReadOnlyList<WeightGroup> groups)
     {

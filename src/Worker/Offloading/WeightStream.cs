@@ -1,4 +1,5 @@
 using TensorParallel.Worker.Devices;
+using TensorParallel.Worker.Ops;
 
 namespace TensorParallel.Worker.Offloading;
 
@@ -13,7 +14,7 @@ internal sealed class WeightStream : IDisposable
     private readonly ICopyQueue _queue;
     private readonly IReadOnlyList<StreamSlot> _slots;
     private readonly GroupReader? _reader;
-    private readonly Func<string, IDisposable>? _time;
+    private readonly IOperationTimes? _times;
     private HostShare? _host;
     private int _rows;
 
@@ -21,12 +22,15 @@ internal sealed class WeightStream : IDisposable
     /// <param name="queue">Copies from homes.</param>
     /// <param name="slots">The slots, which may be added until it begins; groups without weights are in none.</param>
     /// <param name="reader">Reads groups without home; null where all have one.</param>
-    /// <param name="time">Times what the device waits for weights, if it is wanted.</param>
+    /// <param name="times">Takes what the device waits for weights; null: nobody asks.</param>
     public WeightStream(
-        ICopyQueue queue, IReadOnlyList<StreamSlot> slots, GroupReader? reader, Func<string, IDisposable>? time)
+        ICopyQueue queue, IReadOnlyList<StreamSlot> slots, GroupReader? reader, IOperationTimes? times)
     {
-        (_queue, _slots, _reader, _time) = (queue, slots, reader, time);
+        (_queue, _slots, _reader, _times) = (queue, slots, reader, times);
     }
+
+    /// <summary>What the bus was measured to carry, which copies are taken down at.</summary>
+    public double BusBytesPerSecond { get; set; } = double.PositiveInfinity;
 
     /// <summary>Fills the slots; the homes are loaded.</summary>
     /// <param name="host">Which groups the host multiplies with; null: none.</param>
@@ -64,7 +68,7 @@ internal sealed class WeightStream : IDisposable
             return;
         }
 
-        using var timing = _time?.Invoke("weights_wait");
+        using var timing = _times?.Time("weights_wait");
         if (slot.Read is { } read)
         {
             read.Wait();
@@ -121,6 +125,7 @@ internal sealed class WeightStream : IDisposable
         if (group.Home is { } home)
         {
             _queue.Copy(home, slot.Memory, group.UsedBytes);
+            _times?.Note("weights_copy", group.UsedBytes / BusBytesPerSecond * 1e6);
             slot.Arrived.Set();
         }
         else

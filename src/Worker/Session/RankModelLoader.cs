@@ -94,7 +94,7 @@ internal sealed class RankModelLoader : IRankModelLoader
             times is null ? collective : new TimedCollective(collective, times),
             RecordsSteps: times is null)
         {
-            Time = times is null ? null : kind => times.Time(kind),
+            Times = times,
         };
 
     private static ICollective Join(RankLoad load, BootstrapExchange bootstrap, IDevice device)

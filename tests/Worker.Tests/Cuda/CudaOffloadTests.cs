@@ -54,6 +54,15 @@ public sealed class CudaOffloadTests
         long Current() => device.MemoryUse().Single(use => use.Purpose == MemoryPurpose.HostWeights).Current;
     }
 
+    [Fact]
+    public void Host_memory_that_cannot_be_pinned_is_an_error_with_a_number()
+    {
+        using var device = FakeDriver.Open();
+        var error = Assert.Throws<DeviceMemoryException>(() => device.AllocateHost(1L << 60));
+        Assert.Contains("cuda:0: 1,152,921,504,606,846,976 bytes of host memory", error.Message, StringComparison.Ordinal);
+        Assert.Contains("ulimit -l", error.Message, StringComparison.Ordinal);
+    }
+
     [Theory]
     [InlineData(8 << 20)]
     [InlineData(256)]

@@ -65,6 +65,7 @@ public sealed class CpuDeviceTests
             [
                 new MemoryUse(MemoryPurpose.Weights, 50, 150), new MemoryUse(MemoryPurpose.KvCache, 7, 7),
                 new MemoryUse(MemoryPurpose.Workspace, 0, 0), new MemoryUse(MemoryPurpose.Staging, 0, 0),
+                new MemoryUse(MemoryPurpose.HostWeights, 0, 0),
                 new MemoryUse(MemoryPurpose.Scratch, 0, 0),
             ],
             device.MemoryUse());

@@ -25,7 +25,7 @@ internal static class EvictionCases
             var evicted = device.Evict();
             Assert.Equal(all, evicted.Device);
             Assert.True(device.Memory().Free >= free + all, $"{device.Memory().Free:N0} bytes are free of {free:N0} and {all:N0}");
-            Assert.Equal([0, 0, 1000, 0], device.MemoryUse().Select(use => use.Current));
+            Assert.Equal([(MemoryPurpose.Workspace, 1000L)], device.MemoryUse().Where(use => use.Current > 0).Select(use => (use.Purpose, use.Current)));
             Assert.Throws<InvalidOperationException>(() => device.Clear(cache, 0, 1));
             Assert.Equal(kept, Read(device, workspace));
 
@@ -36,7 +36,7 @@ internal static class EvictionCases
             Assert.All(Read(device, cache), value => Assert.Equal(0xFF, value));
         }
 
-        Assert.Equal([s_sizes.Sum(), 3_000_000, 1000, 0], device.MemoryUse().Select(use => use.Peak));
+        Assert.Equal([s_sizes.Sum(), 3_000_000, 1000], device.MemoryUse().Select(use => use.Peak).Where(peak => peak > 0));
         weights.ForEach(buffer => buffer.Dispose());
         device.Evict();
         Assert.Equal(0, device.MemoryUse()[0].Current);
