@@ -11,9 +11,6 @@ namespace TensorParallel.EndToEnd.Tests;
 /// </summary>
 public class OffloadRunTests
 {
-    // Null once workers execute such plans.
-    private const string NotYet = "Workers do not execute plans with weights off their devices yet.";
-
     private static readonly string[] s_generate =
     [
         "generate", "--prompt", "In the beginning", "--max-new-tokens", "24", "--temperature", "0", "--json", "--max-context", "128",
@@ -36,7 +33,7 @@ public class OffloadRunTests
             + "--max-memory 0=64MiB,1=64MiB,cpu=64MiB",
     ];
 
-    [Theory(Skip = NotYet)]
+    [Theory]
     [MemberData(nameof(Runs))]
     public async Task TokensAreThoseOfThePlainRun(string options)
     {
@@ -46,7 +43,7 @@ public class OffloadRunTests
         Assert.Contains("off the device", offloaded.Errors, StringComparison.Ordinal);
     }
 
-    [Theory(Skip = NotYet)]
+    [Theory]
     [InlineData("llama", "float32", 2, false, "group", null)]
     [InlineData("llama_bias", "float32", 3, false, "sequential", null)]
     [InlineData("llama_tied_hd64", "bfloat16", 2, false, "model", null)]

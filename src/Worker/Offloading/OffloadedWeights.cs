@@ -226,7 +226,7 @@ internal sealed class OffloadedWeights : IWeightPlaces, IDisposable
             groups, [.. rates.Host.Select(rate => (rate.Rows, HostShare.Of(rate.BytesPerSecond, rates.BusBytesPerSecond)))]);
     }
 
-    private IEnumerable<string> Describe(IReadOnlyList<WeightGroup> used)
+    private IEnumerable<string> Describe(List<WeightGroup> used)
     {
         var host = _context.Device.MemoryUse().FirstOrDefault(use => use.Purpose == MemoryPurpose.HostWeights).Current;
         yield return string.Create(
