@@ -1,4 +1,3 @@
-using TensorParallel.Coordinator.Engine;
 using Xunit;
 
 namespace TensorParallel.Coordinator.Tests.Engine;

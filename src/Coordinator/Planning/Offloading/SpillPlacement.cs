@@ -64,7 +64,7 @@ internal static class SpillPlacement
         }
     }
 
-    private static IReadOnlyList<Range> HostChunks(StageSpill spill, long bytes)
+    private static Range[] HostChunks(StageSpill spill, long bytes)
     {
         var chunks = spill.Choice.Chunks;
         for (var count = chunks.Count; count > 0; count--)

@@ -94,7 +94,7 @@ internal sealed class SpillRule(OffloadRequest request)
         }
     }
 
-    private static SpillChoice Choice(StageWeights stage, bool embedding, IReadOnlyList<Range> chunks, bool head, int slots)
+    private static SpillChoice Choice(StageWeights stage, bool embedding, Range[] chunks, bool head, int slots)
     {
         var (moved, largest) = (0L, 0L);
         foreach (var chunk in chunks)
@@ -118,7 +118,7 @@ internal sealed class SpillRule(OffloadRequest request)
             largest = Math.Max(largest, stage.Head.Value.SlotBytes);
         }
 
-        var groups = chunks.Count + (head ? 1 : 0);
+        var groups = chunks.Length + (head ? 1 : 0);
         return new SpillChoice(
             embedding, chunks, head, Math.Max(1, Math.Min(slots, groups)), largest, stage.TotalBytes - off, off, moved);
     }
