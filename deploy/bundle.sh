@@ -54,7 +54,7 @@ shift
 exec "$app/$program" "$@"
 SCRIPT
 chmod +x "$stage/run"
-cp tests/Benchmarks/Gpu/{first-light,second-light,compare,loading,failures,models,sanitize,scale,offload}.sh "$stage/"
+cp tests/Benchmarks/Gpu/{first-light,second-light,compare,loading,failures,models,sanitize,scale,offload,pipeline}.sh "$stage/"
 cp -r tests/Benchmarks/peers tests/Benchmarks/configs "$stage/"
 rm -rf "$stage/peers/__pycache__"
 
