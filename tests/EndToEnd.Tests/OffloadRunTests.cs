@@ -28,7 +28,7 @@ public class OffloadRunTests
         "--cpu-workers 2 --offload model",
         "--cpu-workers 1 --offload group --offload-slots 3",
         "--cpu-workers 2 --device-map fit --max-memory 0=6MiB,1=8MiB,cpu=1GiB",
-        "--cpu-workers 1 --device-map auto --max-memory 0=11.4MiB,cpu=4MiB,disk=1GiB",
+        "--cpu-workers 1 --device-map auto --max-memory 0=11.2MiB,cpu=4MiB,disk=1GiB",
         "--cpu-workers 2 --device-map {\"model.embed_tokens\":\"cpu\",\"model.layers\":\"disk\",\"model.norm\":1,\"model.rotary_emb\":1,\"lm_head\":1} "
             + "--max-memory 0=64MiB,1=64MiB,cpu=64MiB",
     ];
