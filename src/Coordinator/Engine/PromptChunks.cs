@@ -11,14 +11,19 @@ internal sealed class PromptChunks(int microBatches)
     // Fewer rows hardly compute faster: reading the weights takes the time.
     private const int LeastRows = 256;
 
+    // Rows of a matrix product's tile: 1,025 take as long as 1,152, and steps of few different lengths are steps whose products are known.
+    private const int TileRows = 128;
+
     private int _rows;
 
     /// <summary>
     /// Most prompt rows of the next step. It does not shrink while prompts are under way: the longest step decides how long the
-    /// others wait. Example: 8 prompts of 2,048 rows and 4 stages: 16 steps of 1,024; one of 600: two of 300.
+    /// others wait. Together with the rows of decoding sequences they fill whole tiles. Example: 8 prompts of 2,048 rows and 4 stages: 16
+    /// steps of 1,024, and with 3 decoding beside them 1,021 each; one of 600: 384 and 216.
     /// </summary>
     /// <param name="rowsLeft">Prompt rows of the running sequences that were not sent.</param>
-    public int Next(long rowsLeft)
+    /// <param name="decoding">Other rows of the step.</param>
+    public int Next(long rowsLeft, int decoding)
     {
         if (microBatches == 1)
         {
@@ -26,7 +31,8 @@ internal sealed class PromptChunks(int microBatches)
         }
 
         var steps = Math.Clamp(rowsLeft / LeastRows, 1, 4 * microBatches);
-        _rows = rowsLeft == 0 ? 0 : (int)Math.Clamp((rowsLeft + steps - 1) / steps, _rows, int.MaxValue);
-        return _rows;
+        var rows = (((rowsLeft + steps - 1) / steps) + TileRows - 1) / TileRows * TileRows;
+        _rows = rowsLeft == 0 ? 0 : (int)Math.Clamp(rows, _rows, int.MaxValue);
+        return rowsLeft <= _rows ? _rows : ((_rows + decoding) / TileRows * TileRows) - decoding;
     }
 }

@@ -87,7 +87,7 @@ internal sealed class Scheduler
             budget--;
         }
 
-        budget = Math.Min(budget, _chunks.Next(promptRows));
+        budget = Math.Min(budget, _chunks.Next(promptRows, entries.Count));
         foreach (var sequence in promptRows == 0 ? [] : _running.Where(sequence => sequence.IsPrefilling))
         {
             var prompt = sequence.Request.PromptIds;

@@ -78,7 +78,12 @@ internal static class LimitsPlanner
                 DeviceKinds.ActivationDType(rank.Device, request.DType),
                 draft.WorldSize),
             RuntimeBytes = DeviceRuntime.Bytes(
-                rank.Device, WorkspaceBuffers.HeadTokens(request.Spec, rank), limits, draft.WorldSize),
+                rank.Device,
+                WorkspaceBuffers.HeadTokens(request.Spec, rank),
+                limits,
+                draft.WorldSize,
+                sends: HasStage(draft, rank, before: false),
+                receives: HasStage(draft, rank, before: true)),
         }).ToList();
         var blockBytes = ranks
             .Select(rank => KvCacheBytes.OfBlock(request.Spec, rank, limits.KvBlockTokens, request.DType))
@@ -93,6 +98,13 @@ internal static class LimitsPlanner
         }).ToList();
         return draft with { Limits = limits, Ranks = complete, Notes = [.. draft.Notes, .. OffloadPlanner.Notes(complete)] };
     }
+
+    // Whether a stage with something to compute stands before or behind this one.
+    private static bool HasStage(ExecutionPlan draft, RankPlan rank, bool before) => draft.Mode == PlanMode.DeviceMap
+        && IsUsed(rank)
+        && draft.Ranks.Any(other => (before ? other.Rank < rank.Rank : other.Rank > rank.Rank) && IsUsed(other));
+
+    private static bool IsUsed(RankPlan rank) => rank.Layers.Length > 0 || rank.HasEmbedding || rank.HasOutputHead;
 
     // As many as are wanted, and the fewest that will do: one full context, or what is asked for.
     private static (int Wanted, int Least) WantedBlocks(PlanRequest request, StepLimits limits)

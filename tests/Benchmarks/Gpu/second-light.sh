@@ -15,7 +15,7 @@ nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader 2>
 # One process a test class, all at once: an illegal access spoils its process's context, and only that.
 started=$SECONDS
 classes=(CudaModel CudaSampling CudaRandomWeights CudaMeasuring GraphStepping NcclConformance NcclGraph PeerMemory CudaOpsBFloat16 CudaOpsFloat16
-    CudaOpsFloat32 CudaOpsUnaligned Gemv CudaDevice CudaOffload CudaEvict CudaShard CudaPlannedMemory)
+    CudaOpsFloat32 CudaOpsUnaligned Gemv CudaDevice CudaOffload CudaShard CudaPlannedMemory)
 pids=()
 for class in "${classes[@]}"; do
     timeout 170 "$run" Worker.Gpu.Tests --filter-class "*.$class*" >"$logs/test-$class.log" 2>&1 &
@@ -23,6 +23,8 @@ for class in "${classes[@]}"; do
 done
 tests=0
 for pid in "${pids[@]}"; do wait "$pid" || tests=1; done
+# By itself: it looks at how much memory of the GPU is free.
+timeout 60 "$run" Worker.Gpu.Tests --filter-class "*.CudaEvict*" >"$logs/test-CudaEvict.log" 2>&1 || tests=1
 tests_took=$((SECONDS - started))
 
 generate() { # name, then device options and dtype

@@ -126,20 +126,23 @@ public sealed class MicroBatchTests
     }
 
     [Theory]
-    [InlineData(4, 16_384, 1024)]
-    [InlineData(4, 600, 300)]
-    [InlineData(4, 300, 300)]
-    [InlineData(2, 16_384, 2048)]
-    [InlineData(8, 1_000_000, 31_250)]
-    [InlineData(1, 16_384, int.MaxValue)]
-    public void Prompt_steps_are_short_enough_to_fill_the_stages(int parts, int rows, int expected) =>
-        Assert.Equal(expected, new PromptChunks(parts).Next(rows));
+    [InlineData(4, 16_384, 0, 1024)]
+    [InlineData(4, 16_384, 3, 1021)]
+    [InlineData(4, 16_384, 130, 1022)]
+    [InlineData(4, 600, 0, 384)]
+    [InlineData(4, 600, 5, 379)]
+    [InlineData(4, 300, 5, 384)]
+    [InlineData(2, 16_384, 0, 2048)]
+    [InlineData(8, 1_000_000, 0, 31_360)]
+    [InlineData(1, 16_384, 7, int.MaxValue)]
+    public void Prompt_steps_are_short_enough_to_fill_the_stages_and_fill_tiles(int parts, int rows, int decoding, int expected) =>
+        Assert.Equal(expected, new PromptChunks(parts).Next(rows, decoding));
 
     [Fact]
     public void Prompt_steps_do_not_shrink_until_no_prompt_is_left()
     {
         var chunks = new PromptChunks(4);
-        Assert.Equal([256, 1024, 1024, 1024, 0, 256], ((int[])[2048, 16_384, 9000, 10, 0, 2048]).Select(rows => chunks.Next(rows)));
+        Assert.Equal([256, 1024, 1024, 1024, 0, 256], ((int[])[2048, 16_384, 9000, 10, 0, 2048]).Select(rows => chunks.Next(rows, 0)));
     }
 
     private Scheduler Started(int parts, int sequences)

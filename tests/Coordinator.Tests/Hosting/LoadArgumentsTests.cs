@@ -85,14 +85,14 @@ public sealed class LoadArgumentsTests : IDisposable
                 TpPlan = "/etc/passwd",
                 DeviceMap = "/etc/passwd",
                 MaxSequences = -4,
-                Offload = "group",
+                Offload = "nowhere",
             },
             s_defaults,
             Roots()));
         string[] parts =
         [
             "no folder", "name may have", "gpus and cpu_workers", "tp_plan and device_map", "tp_plan is neither", "device_map is none of",
-            "cpu_workers is -1", "max_sequences is -4", "offload is \"group\"",
+            "cpu_workers is -1", "max_sequences is -4", "offload is \"nowhere\"",
         ];
         Assert.All(parts, part => Assert.Contains(part, error.Message, StringComparison.Ordinal));
     }

@@ -56,7 +56,7 @@ public sealed class LimitsPlannerTests
         var (small, blockBytes) = (plan.Ranks[1], plan.Ranks[1].KvBytes / plan.Limits.KvBlocks);
         var used = small.WeightBytes + small.WorkspaceBytes + small.KvBytes;
         var usable = (long)(12 * GiB * 0.98) - small.RuntimeBytes;
-        Assert.InRange(small.RuntimeBytes, DeviceRuntime.LibraryBytes("cuda:1", 2) + DeviceScratch.MailboxBytes, GiB);
+        Assert.InRange(small.RuntimeBytes, DeviceRuntime.LibraryBytes("cuda:1", 2) + DeviceScratch.MailboxBytes, 2 * GiB);
         Assert.InRange(used, usable - blockBytes - 1, usable + 1);
         Assert.Equal(small.KvBytes, plan.Ranks[0].KvBytes);
     }
@@ -75,7 +75,7 @@ public sealed class LimitsPlannerTests
         var runtime = ByteText.Of(DeviceRuntime.Bytes("cuda:1", 128_256 / 2, new StepLimits(512, 16, 8192, 16, 0), 2));
         Assert.Equal(
             "Rank 1 (cuda:1) needs 8.0 GiB for weights, 55.6 MiB for activations and sampling and 128 MiB for the KV " +
-            $"cache, but its 6.0 GiB of memory less {runtime} for driver and libraries and a fiftieth are 5.0 GiB: 3.2 GiB are missing; " +
+            $"cache, but its 6.0 GiB of memory less {runtime} for driver and libraries and a fiftieth are 4.3 GiB: 3.8 GiB are missing; " +
             "use 4 such devices, or give --offload group, which keeps weights in host memory, or use devices with more free memory.",
             problems[1]);
     }

@@ -55,17 +55,20 @@ public sealed class CudaEvictionTests
         var free = device.Memory().Free;
         var buffers = Allocate();
         buffers.ForEach(buffer => device.Clear(buffer, 0, buffer.Bytes));
-        Assert.Equal(free - (1L << 30), device.Memory().Free);
+        AssertFree(free - (1L << 30));
         for (var round = 0; round < 20; round++)
         {
             Assert.Equal(1L << 30, device.Evict().Device);
-            Assert.Equal(free, device.Memory().Free);
+            AssertFree(free);
             device.Restore();
-            Assert.Equal(free - (1L << 30), device.Memory().Free);
+            AssertFree(free - (1L << 30));
         }
 
         buffers.ForEach(buffer => buffer.Dispose());
-        Assert.Equal(free, device.Memory().Free);
+        AssertFree(free);
+
+        // 20 rounds that each kept one of the driver's pages of 2 MiB would be 40 MiB.
+        void AssertFree(long expected) => Assert.InRange(device.Memory().Free, expected - (8 << 20), expected + (8 << 20));
     }
 
     private static CudaDevice Open()

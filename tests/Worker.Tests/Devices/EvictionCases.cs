@@ -6,6 +6,9 @@ namespace TensorParallel.Worker.Tests.Devices;
 /// <summary>Memory that is taken off a device and comes back, on a device of any kind that was opened for it, with poisoned memory.</summary>
 internal static class EvictionCases
 {
+    // Drivers take memory for themselves in pages of 2 MiB.
+    private const long Slack = 4 << 20;
+
     private static readonly int[] s_sizes = [1, 300, 3 << 20, 17, (2 << 20) - 256, 2 << 20, 1 << 20, 5_000_001, 64];
 
     /// <summary>Weights come back, twice; the cache is fresh; workspace never goes; the books say so.</summary>
@@ -24,14 +27,14 @@ internal static class EvictionCases
         {
             var evicted = device.Evict();
             Assert.Equal(all, evicted.Device);
-            Assert.True(device.Memory().Free >= free + all, $"{device.Memory().Free:N0} bytes are free of {free:N0} and {all:N0}");
+            Assert.True(device.Memory().Free >= free + all - Slack, $"{device.Memory().Free:N0} bytes are free of {free:N0} and {all:N0}");
             Assert.Equal([(MemoryPurpose.Workspace, 1000L)], device.MemoryUse().Where(use => use.Current > 0).Select(use => (use.Purpose, use.Current)));
             Assert.Throws<InvalidOperationException>(() => device.Clear(cache, 0, 1));
             Assert.Equal(kept, Read(device, workspace));
 
             var restored = device.Restore();
             Assert.Equal(new MovedMemory(all, s_sizes.Sum()), restored with { Copied = Math.Min(restored.Copied, s_sizes.Sum()) });
-            Assert.Equal(free, device.Memory().Free);
+            Assert.InRange(device.Memory().Free, free - Slack, free + Slack);
             Assert.All(weights.Zip(contents), pair => Assert.Equal(pair.Second, Read(device, pair.First)));
             Assert.All(Read(device, cache), value => Assert.Equal(0xFF, value));
         }

@@ -97,7 +97,7 @@ internal sealed class SpreadEstimator(EstimateRequest request)
             return new SpreadEstimate(
                 mode,
                 budgets.Count,
-                [.. placement.Stages.Select((stage, i) => Need(stage, model.Head, limits, budgets[i].Bytes, budgets.Count))],
+                [.. placement.Stages.Select((stage, i) => Need(stage, model.Head, limits, budgets[i].Bytes, i, placement.Stages))],
                 null,
                 SpilledBytes(placement.Spilled));
         }
@@ -107,7 +107,8 @@ internal sealed class SpreadEstimator(EstimateRequest request)
         }
     }
 
-    private DeviceNeed Need(FitStage stage, FitUnit head, StepLimits limits, long? budget, int stages)
+    private DeviceNeed Need(
+        FitStage stage, FitUnit head, StepLimits limits, long? budget, int index, IReadOnlyList<FitStage> stages)
     {
         var weights = stage.Weights.TotalBytes;
         var kv = stage.Units.Sum(unit => unit.KvBytes);
@@ -115,7 +116,13 @@ internal sealed class SpreadEstimator(EstimateRequest request)
             ? (choice.ResidentBytes, choice.DeviceBytes - choice.ResidentBytes)
             : (weights, 0);
         var headTokens = stage.Units.Contains(head) ? request.Spec.VocabularySize : 0;
-        var runtime = DeviceRuntime.Bytes(DeviceKinds.Cuda, headTokens, limits, stages);
+        var runtime = DeviceRuntime.Bytes(
+            DeviceKinds.Cuda,
+            headTokens,
+            limits,
+            stages.Count,
+            sends: stages.Skip(index + 1).Any(other => other.Units.Count > 0),
+            receives: stages.Take(index).Any(other => other.Units.Count > 0));
         return new DeviceNeed(stage.Device.Name, resident, kv, stage.MemoryBytes - resident - staging - kv, runtime, budget)
         {
             StagingBytes = staging,
