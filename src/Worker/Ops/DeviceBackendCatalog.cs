@@ -54,6 +54,7 @@ internal static class DeviceBackendCatalog
         var device = new CudaDevice(CudaOrdinal(opening.Name), opening.Poison, opening.Evictable);
         try
         {
+            device.Modules.SuitParts(opening.Parts);
             return new DeviceBackend(device, new CudaOps(device), OpenCudaSampling(device))
             {
                 Measuring = new CudaMeasuringOps(device),

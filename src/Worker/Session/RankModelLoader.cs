@@ -1,6 +1,7 @@
 using System.Globalization;
 using TensorParallel.Protocol.Architectures;
 using TensorParallel.Protocol.Checkpoints;
+using TensorParallel.Protocol.Parallel;
 using TensorParallel.Worker.Collectives;
 using TensorParallel.Worker.Devices;
 using TensorParallel.Worker.Execution;
@@ -22,7 +23,9 @@ internal sealed class RankModelLoader : IRankModelLoader
         try
         {
             var plan = load.Plan.Ranks[load.Rank];
-            var opening = new DeviceOpening(plan.Device, load.Threads, MemoryBudgetBytes: plan.BudgetBytes) { Evictable = load.Evictable };
+            var parts = load.Plan.Mode == PlanMode.TensorParallel ? load.Plan.WorldSize : 1;
+            var opening = new DeviceOpening(
+                plan.Device, load.Threads, MemoryBudgetBytes: plan.BudgetBytes, Evictable: load.Evictable, Parts: parts);
             var backend = Own(load.Timeline.Measure("device", () => DeviceBackendCatalog.Open(opening)));
             var kernels = PrepareKernels(load, backend.Ops);
             if (load.Rank == 0 && backend.Warning is { } warning)
