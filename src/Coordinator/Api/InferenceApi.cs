@@ -32,7 +32,7 @@ internal static class InferenceApi
         endpoints.MapGrpcReflectionService();
         endpoints.MapGet("/", (HttpContext http, ServedModels models) => HomePage.Text(models, $"{http.Request.Host}"));
         endpoints.MapGet("/health", (ServedModels models) => Health(models.All, StatusCodes.Status503ServiceUnavailable));
-        endpoints.MapGet("/health/{model}", (string model, ServedModels models) =>
+        endpoints.MapGet("/health/{**model}", (string model, ServedModels models) =>
             Health([.. models.All.Where(served => served.Info.Name == model)], StatusCodes.Status404NotFound));
     }
 

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Net;
 using TensorParallel.Coordinator.Api;
+using TensorParallel.Coordinator.Engine;
 using TensorParallel.Coordinator.Hosting;
 using TensorParallel.Coordinator.Planning.Offloading;
 using TensorParallel.Protocol.Parallel;
@@ -110,11 +111,19 @@ internal sealed class ServeCommand
         await using var server = await ApiServer.StartAsync(registry.Served, registry, listen, logLevel, signals.Stopping);
         foreach (var model in models)
         {
-            await registry.StartAsync(model, signals.Stopping);
+            try
+            {
+                await registry.StartAsync(model, signals.Stopping);
+            }
+            catch (EngineUnavailableException exception) when (model.IsUnloading)
+            {
+                // An administrator took it out while it was loaded: the others serve.
+                await Console.Error.WriteLineAsync($"coordinator: {exception.Message}");
+            }
         }
 
         progress.Close();
-        SayHowToCall(models, server);
+        SayHowToCall([.. models.Where(model => model is { IsLoading: false, IsUnloading: false })], server);
 
         var stopped = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         await using var registration = signals.Stopping.Register(() => stopped.TrySetResult());
@@ -178,7 +187,7 @@ internal sealed class ServeCommand
         }
 
         var grpc = new Uri(server.Addresses[0]);
-        var input = models[0].Host.Model.Tokenizer is null ? "{\"prompt_ids\": {\"ids\": [1, 2]}}" : "{\"prompt\": \"In the beginning\"}";
+        var input = models.Count == 0 || models[0].Host.Model.Tokenizer is null ? "{\"prompt_ids\": {\"ids\": [1, 2]}}" : "{\"prompt\": \"In the beginning\"}";
         Console.Out.WriteLine(
             $"""
               gRPC  {server.Addresses[0]}  tensorparallel.v1.Inference (Generate, Tokenize, Detokenize, GetModelInfo, GetStats), health, reflection

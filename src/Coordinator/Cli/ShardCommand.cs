@@ -69,6 +69,7 @@ internal sealed class ShardCommand
             return ExitCodes.Done;
         }
 
+        var isNew = !Directory.Exists(root);
         MakeRoot(root);
         using var progress = LoadProgressBar.OnStandardError(workers: 1);
         var program = WorkerProgram.Find(AppContext.BaseDirectory, Environment.GetEnvironmentVariable(WorkerProgram.OverrideVariable));
@@ -79,7 +80,10 @@ internal sealed class ShardCommand
         }
         finally
         {
-            RemoveIfEmpty(root);
+            if (isNew)
+            {
+                RemoveIfEmpty(root);
+            }
         }
 
         progress.Close();

@@ -18,6 +18,7 @@ internal sealed class InferenceEngine : IAsyncDisposable
     private readonly EngineLoop _loop;
     private readonly Task _running;
     private readonly CancellationTokenSource _stopping = new();
+    private Task _starting = Task.CompletedTask;
 
     /// <param name="factory">Starts the workers, and starts them again after a loss.</param>
     /// <param name="tokenizer">Null: events carry no text and stop strings are refused.</param>
@@ -54,7 +55,9 @@ internal sealed class InferenceEngine : IAsyncDisposable
     /// Starts the workers and returns when requests are computed; requests sent before that wait. Called once. Throws
     /// what the factory threw; the engine has then failed.
     /// </summary>
-    public async Task StartAsync(CancellationToken cancellationToken)
+    public Task StartAsync(CancellationToken cancellationToken) => _starting = StartOnceAsync(cancellationToken);
+
+    private async Task StartOnceAsync(CancellationToken cancellationToken)
     {
         using var either = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, _stopping.Token);
         IWorkerGroup group;
@@ -152,6 +155,9 @@ internal sealed class InferenceEngine : IAsyncDisposable
         await _stopping.CancelAsync();
         _loop.Stop();
         await _running;
+
+        // Workers that were being started are on their way out: not before they are gone is their memory free.
+        await _starting.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
     }
 
     /// <summary>Stops at once: what is running fails.</summary>

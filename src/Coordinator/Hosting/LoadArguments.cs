@@ -4,6 +4,7 @@ using TensorParallel.Coordinator.Engine;
 using TensorParallel.Coordinator.Planning;
 using TensorParallel.Coordinator.Planning.DeviceMaps;
 using TensorParallel.Coordinator.Planning.Offloading;
+using TensorParallel.Coordinator.Sharding;
 using TensorParallel.Protocol.Parallel;
 
 namespace TensorParallel.Coordinator.Hosting;
@@ -41,8 +42,13 @@ internal static partial class LoadArguments
             MaxContext = loading.MaxContext ?? defaults.MaxContext,
             MaxSequences = loading.MaxSequences ?? defaults.MaxSequences,
             MaxStepTokens = loading.MaxStepTokens ?? defaults.MaxStepTokens,
-            Evictable = loading.Offload == OffloadModel,
-            Offload = loading.Offload is { } kind && kind != OffloadModel ? new OffloadRequest(OffloadKindNames.Find(kind)) : new OffloadRequest(),
+            Evictable = loading.Offload is null ? defaults.Evictable : loading.Offload == OffloadModel,
+            Offload = loading.Offload is not { } kind ? defaults.Offload
+                : kind == OffloadModel ? new OffloadRequest()
+                : new OffloadRequest(OffloadKindNames.Find(kind)),
+
+            // Shards of another model are no use to this one; its own are found beside it.
+            Shards = defaults.Shards == ShardChoice.Off ? ShardChoice.Off : ShardChoice.Auto,
         };
     }
 

@@ -97,7 +97,7 @@ internal sealed partial class ModelRegistry(ModelRegistryOptions options, ILogge
         catch (Exception exception)
         {
             await EndAsync(model);
-            if (exception is OperationCanceledException && !cancellationToken.IsCancellationRequested)
+            if ((exception is OperationCanceledException || model.IsUnloading) && !cancellationToken.IsCancellationRequested)
             {
                 throw new EngineUnavailableException($"The model {model.Name} was unloaded while it was loaded.");
             }
@@ -247,11 +247,19 @@ internal sealed partial class ModelRegistry(ModelRegistryOptions options, ILogge
             }
 
             var shared = _devices.Add(prepared.Name, SharedNeed.Of(prepared.Plan, arguments.Evictable), arguments.Evictable);
-            var model = new HostedModel(
-                ModelHost.Create(prepared, arguments, progress(prepared.Plan.WorldSize), loggers, shared), shared);
-            _models.Add(model);
-            Served.Add(model.Host.Served);
-            return model;
+            try
+            {
+                var model = new HostedModel(
+                    ModelHost.Create(prepared, arguments, progress(prepared.Plan.WorldSize), loggers, shared), shared);
+                _models.Add(model);
+                Served.Add(model.Host.Served);
+                return model;
+            }
+            catch
+            {
+                shared.Remove();
+                throw;
+            }
         }
     }
 

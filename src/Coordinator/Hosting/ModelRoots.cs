@@ -23,10 +23,22 @@ internal sealed class ModelRoots
     /// <exception cref="FolderNotAllowedException">It lies elsewhere, whether or not it exists.</exception>
     public string Resolve(string folder)
     {
-        var path = Path.IsPathFullyQualified(folder) ? RealPath(folder) : null;
+        var path = Path.IsPathFullyQualified(folder) ? RealPathOrNull(folder) : null;
         return path is not null && (_named.Contains(path) || _roots.Any(root => IsBelow(path, root)))
             ? path
             : throw new FolderNotAllowedException(folder);
+    }
+
+    private static string? RealPathOrNull(string folder)
+    {
+        try
+        {
+            return RealPath(folder);
+        }
+        catch (Exception e) when (e is IOException or ArgumentException or UnauthorizedAccessException)
+        {
+            return null; // what cannot be followed to its end is not allowed
+        }
     }
 
     private static bool IsBelow(string path, string root) =>
@@ -42,9 +54,13 @@ internal sealed class ModelRoots
         while (left.TryPop(out var part))
         {
             var next = Path.Combine(real, part);
-            if (links < MostLinks && new FileInfo(next).LinkTarget is { } target)
+            if (new FileInfo(next).LinkTarget is { } target)
             {
-                links++;
+                if (++links > MostLinks)
+                {
+                    throw new IOException($"{path}: there are more than {MostLinks} symbolic links on the way.");
+                }
+
                 var whole = Path.GetFullPath(target, real);
                 real = "/";
                 foreach (var piece in Parts(whole))

@@ -70,7 +70,7 @@ internal sealed record DeviceMapPlan(PlacedMap Placed, DType DType, ExecutionPla
         Planner.CheckDevices(request.Devices);
         var model = FitModelOf(request);
         var devices = request.Devices.Select(
-            device => new FitDevice(device.Number, device.UsableBytes, device.Speed));
+            device => new FitDevice(device.Number, device.UsableBeside(MostRuntimeBytes(request, device)), device.Speed));
         var placement = FitPlanner.Place(model, [.. devices], FitSpill.Of(request));
         var placed = new PlacedMap(
             Fit,
@@ -98,6 +98,14 @@ internal sealed record DeviceMapPlan(PlacedMap Placed, DType DType, ExecutionPla
             var range = layers.Count == 0 ? new IndexRange(0, 0) : new IndexRange(layers[0], layers[^1] + 1);
             return new RankStage(range, stage.Units.Contains(model.Embedding), stage.Units.Contains(model.Head));
         }
+    }
+
+    // Of a stage between two others that has the head as well: which stage a device gets is decided later.
+    private static long MostRuntimeBytes(PlanRequest request, PlanDevice device)
+    {
+        var isGroup = request.Devices.Count > 1;
+        return DeviceRuntime.Bytes(
+            device.Name, request.Spec.VocabularySize, LimitsPlanner.Sizes(request), request.Devices.Count, sends: isGroup, receives: isGroup);
     }
 
     private static FitModel FitModelOf(PlanRequest request)

@@ -18,8 +18,6 @@ internal static class LimitsPlanner
     private const int DefaultBlockTokens = 16;
     private const long UnknownMemoryKvBytes = 1L << 30;
 
-    // Of a GPU's free memory, kept free: what is told of it is rounded, and changes with what else runs.
-
     // Far above any use; keeps a mistyped number from becoming an allocation.
     private const int MostStepTokens = 1 << 20;
     private const int MostSequences = 1 << 16;

@@ -18,7 +18,7 @@ internal sealed record PlanDevice(string Name, long? MemoryBytes = null, long? T
 
     /// <summary>
     /// <see cref="MemoryBytes"/> is what the user allows (<c>--max-memory</c>), all of it for tensors; else it is
-    /// what the device has, of which a tenth is left alone.
+    /// what the device has, of which a part is left alone (<see cref="UsableBeside"/>).
     /// </summary>
     public bool IsExactBudget { get; init; }
 
@@ -32,6 +32,9 @@ internal sealed record PlanDevice(string Name, long? MemoryBytes = null, long? T
 
     /// <summary>Bytes for weights, cache and workspace; null: not known.</summary>
     public long? UsableBytes => IsExactBudget ? MemoryBytes : (long?)(MemoryBytes * UsablePart);
+
+    /// <summary>Bytes that several workers may take of it together, what driver and libraries take included; null: not known.</summary>
+    public long? SharedBytes => IsExactBudget || MemoryBytes is not { } memory ? MemoryBytes : memory - (memory / FreePart);
 
     /// <summary>
     /// Bytes for weights, cache and workspace where it is known what a worker takes besides, which is then left alone instead of the

@@ -9,10 +9,10 @@ internal static class ShardLookup
 {
     private const int HashThreads = 8;
 
-    /// <summary>The root that an option names, or the model's own.</summary>
+    /// <summary>Where a model's sets lie: below the folder that an option names, or in the model's own.</summary>
     public static string Root(string? named, string modelFolder) => named is null or ShardChoice.Auto
         ? Path.Combine(modelFolder, ShardFolder.DefaultRootName)
-        : Path.GetFullPath(named);
+        : Path.Combine(Path.GetFullPath(named), ShardFolder.OfModel(modelFolder));
 
     /// <summary>
     /// <c>auto</c>: the set beside the checkpoint where there is one, up to date and readable, else the checkpoint. <c>off</c>: the

@@ -16,10 +16,13 @@ internal static class ShardSpace
 
     /// <summary>Bytes of all files of a set, a little more than it will have. Example: 16.06 GB of weights: 16.07 GB.</summary>
     public static long Needed(ExecutionPlan plan) => plan.Ranks.Sum(rank =>
-        rank.WeightBytes
-        + PageBytes
-        + (rank.Tensors.Count * (EntryBytes + TensorLinesBytes))
-        + (((rank.WeightBytes / ContentHash.PieceBytes) + rank.Tensors.Count) * HashLineBytes));
+    {
+        var weights = rank.Tensors.Sum(tensor => tensor.Bytes); // those off the device as well
+        return weights
+            + PageBytes
+            + (rank.Tensors.Count * (EntryBytes + TensorLinesBytes))
+            + (((weights / ContentHash.PieceBytes) + rank.Tensors.Count) * HashLineBytes);
+    });
 
     /// <summary>Throws <see cref="ShardRunException"/> when a folder's disk has not the room.</summary>
     public static void Check(string folder, ExecutionPlan plan)

@@ -150,7 +150,10 @@ internal sealed partial class SharedDevices
             if (moved is not null)
             {
                 Log.Restored(logger, model.Name, moved.Elapsed.TotalMilliseconds, moved.DeviceBytes / 1e6, moved.CopiedBytes / 1e6);
-                model.LastRestore = moved;
+                lock (_lock)
+                {
+                    model.LastRestore = moved;
+                }
             }
 
             Grant(model);
@@ -161,10 +164,18 @@ internal sealed partial class SharedDevices
             lock (_lock)
             {
                 model.Place = ModelPlace.Absent;
+
                 foreach (var request in Waiting(model).Where(request => !request.IsStart))
                 {
-                    _line.Remove(request);
-                    request.Refuse(exception);
+                    if (exception is WorkerLostException)
+                    {
+                        _line.Remove(request);
+                        request.Refuse(exception);
+                    }
+                    else
+                    {
+                        Give(request); // lost before it was asked: its engine keeps the request until there are new workers
+                    }
                 }
 
                 TellIfIdle(model);

@@ -173,9 +173,9 @@ internal sealed partial class SharedDevices(ILogger<SharedDevices> logger)
     private PlanDevice Offer(PlanDevice device, bool evictable, IReadOnlyList<SharedNeed> besides)
     {
         var isFree = !_models.Any(model => model.Need.Fixed.ContainsKey(device.Name));
-        if (isFree && device.UsableBytes is { } usable)
+        if (isFree && device.SharedBytes is { } bytes)
         {
-            _capacity[device.Name] = usable;
+            _capacity[device.Name] = bytes;
         }
 
         if (!_capacity.TryGetValue(device.Name, out var capacity))
@@ -195,7 +195,6 @@ internal sealed partial class SharedDevices(ILogger<SharedDevices> logger)
         return device with
         {
             MemoryBytes = device is { IsExactBudget: true, MemoryBytes: { } budget } ? Math.Min(budget, left) : left,
-            IsExactBudget = true,
         };
     }
 

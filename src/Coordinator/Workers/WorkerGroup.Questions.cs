@@ -5,6 +5,9 @@ namespace TensorParallel.Coordinator.Workers;
 /// <content>What ranks are asked beside steps.</content>
 internal sealed partial class WorkerGroup
 {
+    // Steps that may lie before a question, and the one that is computed.
+    private const int MostStepsAhead = Engine.MicroBatches.Most + 2;
+
     private readonly SemaphoreSlim _asking = new(1);
     private readonly TaskCompletionSource _closing = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
@@ -41,27 +44,31 @@ internal sealed partial class WorkerGroup
             TimeProvider.System.GetElapsedTime(started));
     }
 
-    // One question at a time, whichever it is: answers carry no number.
+    // One question at a time, whichever it is: answers carry no number. A worker answers after the steps that lie before it, each of which
+    // may take its time, and a move of tens of gigabytes takes its own.
     private async Task<IReadOnlyList<T>> AskAsync<T>(IReadOnlyList<WorkerRank> asked, Func<WorkerRank, Task<T>> ask, string silence)
     {
         await _asking.WaitAsync();
+        using var answered = new CancellationTokenSource();
+        var limit = _options.StepTimeout * MostStepsAhead;
         try
         {
             ObjectDisposedException.ThrowIf(_closing.Task.IsCompleted, this);
             var answers = asked.Select(ask).ToList();
             var all = Task.WhenAll(answers);
-            var first = await Task.WhenAny(all, _loss.Lost, _closing.Task, Task.Delay(_options.StepTimeout));
+            var first = await Task.WhenAny(all, _loss.Lost, _closing.Task, Task.Delay(limit, answered.Token));
             ObjectDisposedException.ThrowIf(first == _closing.Task, this);
             if (first != all && !_loss.Lost.IsCompleted)
             {
                 var silent = asked[answers.FindIndex(answer => !answer.IsCompleted) is var index and >= 0 ? index : 0];
-                silent.Lose($"{silence} within {_options.StepTimeout.TotalSeconds:0.#} s");
+                silent.Lose($"{silence} within {limit.TotalSeconds:0.#} s");
             }
 
             return all.IsCompletedSuccessfully ? all.Result : throw await _loss.Lost;
         }
         finally
         {
+            await answered.CancelAsync();
             _asking.Release();
         }
     }

@@ -11,6 +11,9 @@ internal static class PlanJsonReader
     private const int MaxCount = 1 << 30;
     private const int MaxSlots = 64;
 
+    // A pebibyte: far above any model, and so far below the largest number that sums stay in bounds.
+    private const long MaxBytes = 1L << 50;
+
     /// <exception cref="PlanException">Not a sound plan.</exception>
     public static ExecutionPlan Read(string json)
     {
@@ -133,7 +136,7 @@ internal static class PlanJsonReader
             OffloadKindNames.Find(kind) ?? throw offload.Wrong("kind", $"{Quote.Of(kind)} is none of {string.Join(", ", OffloadKindNames.All)}."),
             offload.Count("blocks_per_group", 1, MaxCount),
             offload.Count("slots", 1, MaxSlots),
-            offload.Bytes("slot_bytes"),
+            offload.Bytes("slot_bytes", MaxBytes),
             [.. offload.Objects("modules").Select(Module)]);
         offload.End();
         return result.Modules.Select(module => module.Name).Distinct().Count() == result.Modules.Count
@@ -149,7 +152,7 @@ internal static class PlanJsonReader
             ResidencyNames.Find(residency) is { } place and not Residency.Device
                 ? place
                 : throw module.Wrong("residency", $"{Quote.Of(residency)} is neither {ResidencyNames.Cpu} nor {ResidencyNames.Disk}."),
-            module.Bytes("bytes"));
+            module.Bytes("bytes", MaxBytes));
         module.End();
         return result;
     }
@@ -163,7 +166,7 @@ internal static class PlanJsonReader
             TpStyleCatalog.Find(style)?.Name ?? throw tensor.Wrong("style", $"{Quote.Of(style)} is no style."),
             dim,
             tensor.Ranges("ranges"),
-            tensor.Bytes("bytes"));
+            tensor.Bytes("bytes", MaxBytes));
         tensor.End();
         return result.Ranges.Count == 0 == dim is null
             ? result

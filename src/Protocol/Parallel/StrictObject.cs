@@ -4,7 +4,7 @@ using TensorParallel.Protocol.Checkpoints;
 namespace TensorParallel.Protocol.Parallel;
 
 /// <summary>
-/// A JSON object of which every key must be read exactly once: <see cref="End"/> complains about the rest. Its path,
+/// A JSON object of which every key must be read: <see cref="End"/> complains about the rest. Its path,
 /// such as <c>plan.ranks[1]</c>, stands in every message.
 /// </summary>
 internal sealed class StrictObject(JsonElement element, string path)
@@ -42,7 +42,7 @@ internal sealed class StrictObject(JsonElement element, string path)
         return value.ValueKind == JsonValueKind.Null ? null : (int)Whole(key, value, least, most);
     }
 
-    public long Bytes(string key) => Whole(key, Get(key), 0, long.MaxValue);
+    public long Bytes(string key, long most = long.MaxValue) => Whole(key, Get(key), 0, most);
 
     public long? BytesOrNull(string key)
     {

@@ -43,6 +43,16 @@ public static class ShardFolder
         return Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(text.ToString())).AsSpan(0, KeyBytes));
     }
 
+    /// <summary>
+    /// Folder of one model's sets in a root that models share: its name and eight digits of its path, since models of one architecture
+    /// have the same keys.
+    /// </summary>
+    public static string OfModel(string modelFolder)
+    {
+        var path = Path.TrimEndingDirectorySeparator(Path.GetFullPath(modelFolder));
+        return $"{Path.GetFileName(path)}-{Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(path)).AsSpan(0, 4))}";
+    }
+
     /// <summary>Name of a rank's file.</summary>
     public static string FileName(int rank, int worldSize) =>
         string.Create(CultureInfo.InvariantCulture, $"rank-{rank:D5}-of-{worldSize:D5}.safetensors");

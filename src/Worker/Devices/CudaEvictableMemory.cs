@@ -129,6 +129,7 @@ internal sealed unsafe class CudaEvictableMemory(CudaDevice device, int handle, 
         {
             if (!Map(piece))
             {
+                _pieces.ForEach(Unmap);
                 return null;
             }
         }

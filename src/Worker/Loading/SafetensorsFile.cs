@@ -28,7 +28,15 @@ internal sealed class SafetensorsFile : IDisposable
             throw new CheckpointException($"{path}: cannot be opened for reading: {e.Message}", e);
         }
 
-        _opened = Identity();
+        try
+        {
+            _opened = Identity();
+        }
+        catch
+        {
+            _handle.Dispose();
+            throw;
+        }
     }
 
     /// <summary>Bytes read so far, by all threads.</summary>

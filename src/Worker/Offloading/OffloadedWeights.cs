@@ -162,11 +162,15 @@ internal sealed class OffloadedWeights : IWeightPlaces, IDisposable
 
         _context.Device.Synchronize(); // homes that the device itself has written
         IReadOnlyList<WeightGroup> withHome = [.. used.Where(group => group.Home is not null)];
+
+        // Not all groups have products that the host can make: a tied head is the embedding's table.
+        IReadOnlyList<WeightGroup> hosted = [.. withHome.Where(group => group.Hosted.Count > 0)];
+        var host = hosted.Count > 0 ? _host : null;
         if (withHome.Count > 0)
         {
-            _rates = TransferRates.Measure(_host, _queue, _memory, withHome);
+            _rates = TransferRates.Measure(host, _queue, _memory, host is null ? withHome : hosted);
             _stream.BusBytesPerSecond = _rates.BusBytesPerSecond;
-            _share = _host is null || Share(_rates, [.. Moving(withHome)]) is not { IsEmpty: false } share ? null : share;
+            _share = host is null || Share(_rates, [.. Moving(hosted)]) is not { IsEmpty: false } share ? null : share;
         }
 
         _stream.Begin(_share);

@@ -111,7 +111,7 @@ internal sealed class WeightStream : IDisposable
         }
     }
 
-    private bool IsOnHost(WeightGroup group, int rows) => _host?.Takes(group, rows) ?? false;
+    private bool IsOnHost(WeightGroup group, int rows) => group.Hosted.Count > 0 && (_host?.Takes(group, rows) ?? false);
 
     private void Fetch(StreamSlot slot, WeightGroup group)
     {

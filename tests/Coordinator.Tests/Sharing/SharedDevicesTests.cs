@@ -30,6 +30,21 @@ public sealed class SharedDevicesTests
     }
 
     [Fact]
+    public void A_model_may_fill_what_its_plan_may_fill_of_a_device_without_a_budget()
+    {
+        PlanDevice[] devices = [new("cuda:0", 1000)];
+        Assert.Equal(devices, _devices.Offer(devices, evictable: false));
+
+        // Plans leave a fiftieth alone.
+        Assert.Throws<PlanException>(() => _devices.Add("large", Need(981), evictable: false));
+        _devices.Add("whole", Need(980), evictable: false);
+        var next = Assert.Single(_devices.Offer(devices, evictable: false));
+        Assert.Equal((0, false), (next.MemoryBytes, next.IsExactBudget));
+
+        static SharedNeed Need(long bytes) => new(new Dictionary<string, long> { ["cuda:0"] = bytes }, new Dictionary<string, long>());
+    }
+
+    [Fact]
     public async Task The_idle_one_leaves_and_comes_back_and_nobody_leaves_while_it_is_used()
     {
         var (a, b) = (await StartedAsync("a", 100, 60), await StartedAsync("b", 100, 60));

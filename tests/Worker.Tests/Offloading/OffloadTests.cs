@@ -167,15 +167,17 @@ public class OffloadTests
     }
 
     [Theory]
-    [InlineData(1, false, "host", 0.5)]
-    [InlineData(1, false, "host", 1.0)]
-    [InlineData(1, false, "mixed", 0.7)]
-    [InlineData(2, false, "host", 0.3)]
-    [InlineData(2, true, "host", 0.6)]
-    public void What_the_host_multiplies_is_the_same_and_needs_not_come(int ranks, bool useDeviceMap, string placement, double share)
+    [InlineData(1, false, "host", 0.5, false)]
+    [InlineData(1, false, "host", 1.0, false)]
+    [InlineData(1, false, "host", 1.0, true)]
+    [InlineData(1, false, "mixed", 0.7, false)]
+    [InlineData(2, false, "host", 0.3, false)]
+    [InlineData(2, true, "host", 0.6, false)]
+    [InlineData(2, true, "host", 1.0, true)]
+    public void What_the_host_multiplies_is_the_same_and_needs_not_come(int ranks, bool useDeviceMap, string placement, double share, bool tied)
     {
         using var folder = new TemporaryFolder();
-        TinyCheckpoint.Write(folder.Path, s_model with { AttentionBias = true, MlpBias = true });
+        TinyCheckpoint.Write(folder.Path, s_model with { AttentionBias = true, MlpBias = true, Tied = tied });
         var (plan, spec) = (GroupRun.Plan(folder.Path, ranks, DType.F32, useDeviceMap), OffloadPlans.Spec(folder.Path));
         var steps = OffloadRun.Script(plan.Limits, spec.VocabularySize, decodeSteps: 6);
         var (_, expected) = OffloadRun.Run(folder.Path, plan, steps, wantsLogits: true);

@@ -117,13 +117,9 @@ internal sealed class FitProblem
     private SpillChoice? Choose(long? bytes, int start, int end)
     {
         var stage = _model.WeightsOf(start, end);
-        if (_spill!.All)
-        {
-            return _rule!.All(stage);
-        }
-
-        return bytes is { } all
-            ? _rule!.Least(stage, all - (MemoryBytes(start, end) - stage.TotalBytes))
+        var room = bytes - (MemoryBytes(start, end) - stage.TotalBytes);
+        return _spill!.All ? _rule!.All(stage, room)
+            : room is { } all ? _rule!.Least(stage, all)
             : SpillRule.None(stage);
     }
 }

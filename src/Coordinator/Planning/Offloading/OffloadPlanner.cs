@@ -39,7 +39,7 @@ internal static class OffloadPlanner
     /// <param name="stage">The stage.</param>
     /// <param name="room">Device memory for weights and slots; null: not known.</param>
     public static SpillChoice Choose(SpillRule rule, PlanRequest request, StageWeights stage, long? room) =>
-        request.OffloadsAll ? rule.All(stage)
+        request.OffloadsAll ? rule.All(stage, room)
         : room is { } bytes ? rule.Least(stage, bytes) ?? rule.Smallest(stage)
         : rule.Least(stage, long.MaxValue)!;
 

@@ -21,7 +21,13 @@ internal sealed class SpillRule(OffloadRequest request)
     /// Everything that the kind covers, for the least device memory: the head stays where its own slots would take more than it
     /// does. Example: a head of 1.0 GB, blocks of 0.4 GB, 2 slots: 1.0 + 2 · 0.4 with it on the device, 2 · 1.0 without.
     /// </summary>
-    public SpillChoice All(StageWeights stage) => All(stage, request.SlotCounts[0]);
+    /// <param name="stage">The stage.</param>
+    /// <param name="bytes">Device memory for it: fewer slots are taken where more do not fit; null: not known.</param>
+    public SpillChoice All(StageWeights stage, long? bytes)
+    {
+        var choices = request.SlotCounts.Select(slots => All(stage, slots)).ToList();
+        return choices.Find(choice => bytes is null || choice.DeviceBytes <= bytes) ?? choices[^1];
+    }
 
     /// <summary>The choice with the least device memory there is.</summary>
     public SpillChoice Smallest(StageWeights stage)

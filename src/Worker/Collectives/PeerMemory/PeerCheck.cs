@@ -73,7 +73,8 @@ internal sealed class PeerCheck(PeerGroup group, RankExchange exchange, PeerPost
             Fill(x, round, group.Rank);
             _calls.Gather(x, whole, [.. Enumerable.Repeat(Columns, group.Size)]);
             problem ??= Difference(whole, $"gather, round {round}", i => Term(i % Columns, round, i / Columns));
-            problem ??= PostedAround(round);
+            var around = PostedAround(round); // whatever was seen before: the others wait for it
+            problem ??= around;
         }
 
         return problem;

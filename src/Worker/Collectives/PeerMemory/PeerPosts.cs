@@ -35,7 +35,7 @@ internal sealed class PeerPosts(PeerGroup group)
     /// <summary>Stores x as it is now into the peer's mailbox.</summary>
     public void Post(Tensor x, int peer) => Launch(x, peer, ++_posted[peer], group.MailboxOf(peer), source: group.Rank, takes: false);
 
-    /// <summary>Waits for the peer's next message and puts it into x; where the wait ends in vain x stays.</summary>
+    /// <summary>Waits for the peer's next message and puts it into x; where the wait ends in vain x holds a part of it, and the group has failed.</summary>
     public void Take(Tensor x, int peer) => Launch(x, peer, ++_taken[peer], group.MailboxOf(group.Rank), source: peer, takes: true);
 
     private void Launch(Tensor x, int peer, uint number, ulong mailbox, int source, bool takes)

@@ -1,3 +1,4 @@
+using System.Runtime.ExceptionServices;
 using TensorParallel.Protocol.Architectures;
 using TensorParallel.Protocol.Checkpoints;
 using TensorParallel.Protocol.Parallel;
@@ -40,7 +41,7 @@ internal sealed class ShardSetWriter(string modelFolder, ExecutionPlan plan, str
             var done = 0L;
             foreach (var (rank, layout) in plan.Ranks.Zip(layouts))
             {
-                ranks.Add(WriteRank(partial, rank.Rank, layout, tensors, setBytes, part => Report(done + (long)(part * layout.Bytes))));
+                ranks.Add(WriteRank(partial, rank.Rank, layout, tensors, setBytes, part => Report(done + (long)(part * layout.Bytes)), cancellationToken));
                 Report(done += layout.Bytes);
             }
 
@@ -51,10 +52,16 @@ internal sealed class ShardSetWriter(string modelFolder, ExecutionPlan plan, str
             Directory.Move(partial, folder);
             ShardDisk.FlushFolder(Path.GetDirectoryName(folder)!);
         }
-        catch (Exception e)
+        catch (Exception thrown)
         {
+            var e = thrown is AggregateException { InnerExceptions: [var first, ..] } ? first : thrown;
             Remove(partial);
-            throw e is IOException or UnauthorizedAccessException ? ShardDisk.Failed(folder, setBytes, e) : e;
+            if (e is IOException or UnauthorizedAccessException)
+            {
+                throw ShardDisk.Failed(folder, setBytes, e);
+            }
+
+            ExceptionDispatchInfo.Throw(e);
         }
 
         void Report(long bytes)
@@ -70,7 +77,8 @@ internal sealed class ShardSetWriter(string modelFolder, ExecutionPlan plan, str
         ShardLayout layout,
         IReadOnlyDictionary<string, TensorInfo> tensors,
         long setBytes,
-        Action<double> progress)
+        Action<double> progress,
+        CancellationToken cancellationToken)
     {
         var name = ShardFolder.FileName(rank, plan.WorldSize);
         using var file = new ShardFile(Path.Combine(partial, name), layout.Bytes, setBytes);
@@ -78,18 +86,18 @@ internal sealed class ShardSetWriter(string modelFolder, ExecutionPlan plan, str
         new WeightLoader(tensors, file, rank) { Threads = threads }.Load(
             layout.Targets(file.Buffer), told => progress((double)told.BytesDone / told.BytesTotal));
         file.Flush();
-        return new RankShard(name, layout.Bytes, ContentHash.Of(layout.Header), Hashed(file, layout));
+        return new RankShard(name, layout.Bytes, ContentHash.Of(layout.Header), Hashed(file, layout, cancellationToken));
     }
 
     // Of what the file holds, not of what was meant to go there.
-    private ShardTensor[] Hashed(ShardFile file, ShardLayout layout)
+    private ShardTensor[] Hashed(ShardFile file, ShardLayout layout, CancellationToken cancellationToken)
     {
         var pieces = layout.Parts.SelectMany(part => part.Pieces(ContentHash.PieceBytes)).ToList();
         var hashes = new UInt128[pieces.Count];
         Parallel.For(
             0,
             pieces.Count,
-            new ParallelOptions { MaxDegreeOfParallelism = threads },
+            new ParallelOptions { MaxDegreeOfParallelism = threads, CancellationToken = cancellationToken },
             () => new byte[ContentHash.PieceBytes],
             (i, _, buffer) =>
             {

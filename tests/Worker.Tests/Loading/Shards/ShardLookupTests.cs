@@ -49,7 +49,13 @@ public sealed class ShardLookupTests : IDisposable
 
         Assert.Null(found.Folder);
         Assert.Contains($"{set} are not used, the checkpoint is read: model.safetensors has changed", Assert.Single(found.Notices), StringComparison.Ordinal);
-        var error = Assert.Throws<CheckpointException>(() => Find(DType.F32, Path.GetDirectoryName(set)!));
+
+        // In a folder that models share each has its own.
+        var shared = _folder.File("shared");
+        Directory.CreateDirectory(Path.Combine(shared, ShardFolder.OfModel(_model)));
+        Directory.Move(set, Path.Combine(shared, ShardFolder.OfModel(_model), Path.GetFileName(set)));
+        Assert.NotEqual(ShardFolder.OfModel(_model), ShardFolder.OfModel(Path.Combine(shared, "model")));
+        var error = Assert.Throws<CheckpointException>(() => Find(DType.F32, shared));
         Assert.Contains("model.safetensors has changed", error.Message, StringComparison.Ordinal);
     }
 
