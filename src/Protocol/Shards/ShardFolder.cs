@@ -6,7 +6,10 @@ using TensorParallel.Protocol.Parallel;
 
 namespace TensorParallel.Protocol.Shards;
 
-/// <summary>Where shard sets lie: <c>ROOT/KEY/shards.json</c> beside one safetensors file a rank.</summary>
+/// <summary>
+/// Where shard sets lie: <c>KEY/shards.json</c> beside one safetensors file a rank, in the model's own folder
+/// (<see cref="DefaultRootName"/>) or in that of the model (<see cref="OfModel"/>) below a folder that the user names.
+/// </summary>
 public static class ShardFolder
 {
     /// <summary>Folder inside the model's that holds its sets, unless the user names another.</summary>
