@@ -20,7 +20,7 @@ public class GpuErrorTests
         { "NVRTC was not found", [FakeGpuLibraries.Nvrtc], [], ["--gpus", "0"] },
         { "NCCL was not found", [FakeGpuLibraries.Nccl], [], ["--gpus", "0,1"] },
         { "other processes hold 8.0 GiB", [], ["FAKE_FREE_MIB=20"], ["--gpus", "0"] },
-        { "MiB are missing; give --max-context", [], ["FAKE_FREE_MIB=660"], ["--gpus", "0"] },
+        { "MiB are missing; give --max-context", [], ["FAKE_FREE_MIB=683"], ["--gpus", "0"] },
     };
 
     [Theory]
