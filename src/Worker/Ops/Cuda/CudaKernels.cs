@@ -186,7 +186,8 @@ internal static class CudaKernels
 
             foreach (var headDim in s_headDims)
             {
-                foreach (var shape in DecodeShape.All(headDim, capability, sharedMemoryBytes))
+                // Blocks change nothing but launch bounds: one head size stands for all.
+                foreach (var shape in DecodeShape.All(headDim, capability, sharedMemoryBytes).Where(s => s.Blocks == 1 || headDim == 128))
                 {
                     yield return AttentionDecode(t, headDim, shape, rotates: false);
                     if (DecodeShape.CanRotate(headDim))
