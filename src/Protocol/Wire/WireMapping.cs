@@ -50,10 +50,10 @@ public static partial class WireMapping
         {
             Slot = sequence.Slot,
             Position = sequence.Position,
+            Tokens = Int32Bytes.Of(sequence.Tokens),
+            NewBlocks = Int32Bytes.Of(sequence.NewBlocks),
             Sample = sequence.Sample,
         };
-        message.Tokens.AddRange(sequence.Tokens);
-        message.NewBlocks.AddRange(sequence.NewBlocks);
         if (sequence.Start is { } start)
         {
             message.Start = new Workers.SequenceStart
@@ -69,20 +69,21 @@ public static partial class WireMapping
     private static StepSequence ToRecord(Workers.StepSequence message, StepLimits limits, string where)
     {
         RequireIndex(message.Slot, limits.MaxSequences, where, "slot");
-        foreach (var block in message.NewBlocks)
+        var (tokens, newBlocks) = (Int32Bytes.Read(message.Tokens, where, "tokens"), Int32Bytes.Read(message.NewBlocks, where, "new blocks"));
+        foreach (var block in newBlocks)
         {
             RequireIndex(block, limits.KvBlocks, where, "new block");
         }
 
-        foreach (var token in message.Tokens)
+        foreach (var token in tokens)
         {
             Require(token >= 0, where, "token", token, "not negative");
         }
 
         var start = message.Start is null ? null : ToRecord(message.Start, limits, where);
-        Require(start is null || message.Tokens.Count > 0, where, "tokens", 0, "given when the sequence starts");
+        Require(start is null || tokens.Length > 0, where, "tokens", 0, "given when the sequence starts");
         var sequence = new StepSequence(message.Slot, start, message.Position,
-            message.Tokens.ToArray(), message.NewBlocks.ToArray(), message.Sample);
+            tokens, newBlocks, message.Sample);
         Require(message.Position >= 0, where, "position", message.Position, "not negative");
         Require((long)message.Position + sequence.Rows <= limits.MaxContextTokens, where, "position", message.Position,
             $"such that {sequence.Rows} rows end within the context of {limits.MaxContextTokens}");
@@ -98,8 +99,14 @@ public static partial class WireMapping
             : throw new WireException($"{where}: start has no sampling parameters.");
     }
 
-    private static void RequireIndex(int value, int count, string where, string field) =>
-        Require(value >= 0 && value < count, where, field, value, $"in 0 … {count - 1}");
+    // The sentence is made only where it is needed: a prompt has thousands of numbers.
+    private static void RequireIndex(int value, int count, string where, string field)
+    {
+        if (value < 0 || value >= count)
+        {
+            Require(false, where, field, value, $"in 0 … {count - 1}");
+        }
+    }
 
     private static void Require<T>(bool holds, string where, string field, T value, string expected)
     {

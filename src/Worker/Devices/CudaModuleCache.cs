@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using TensorParallel.Worker.Native;
 using static TensorParallel.Worker.Native.CudaDriver;
 
 namespace TensorParallel.Worker.Devices;
@@ -35,6 +36,7 @@ internal sealed unsafe class CudaModuleCache(CudaDevice device) : IDisposable
 
     /// <summary>The machine code behind the modules; it alone may be used by several threads.</summary>
     public CudaCodeCache Code { get; } = new(Folder);
+
     /// <summary>Modules loaded, compiled ones included.</summary>
     public int Loaded { get; private set; }
 
@@ -122,6 +124,29 @@ internal sealed unsafe class CudaModuleCache(CudaDevice device) : IDisposable
         }
 
         return _functions[kernel] = new CudaFunction(function, kernel.ToString());
+    }
+
+    /// <summary>
+    /// Loads kernels ahead of their first use: that waits until the device has done everything before, which in the middle of a pipeline
+    /// holds up every stage behind. What does not compile is left to <see cref="Get"/>, which tells of it.
+    /// </summary>
+    public void Load(IEnumerable<CudaKernel> kernels)
+    {
+        device.MakeCurrent();
+        foreach (var kernel in kernels)
+        {
+            try
+            {
+                nint function;
+                int registers; // the driver reads code when it is first asked about
+                Check(cuModuleGetFunction(&function, Module(kernel), kernel.Entry));
+                Check(cuFuncGetAttribute(&registers, CU_FUNC_ATTRIBUTE_NUM_REGS, function));
+            }
+            catch (NativeException)
+            {
+                // Only a kernel that is asked for has to load.
+            }
+        }
     }
 
     /// <summary>Unloads everything; the context must still be there.</summary>

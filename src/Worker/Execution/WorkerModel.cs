@@ -94,6 +94,7 @@ internal sealed class WorkerModel : IDisposable
                 : null;
             var built = ModuleBuilder.Build(spec, slices, context, format, memory, offloaded);
             var model = Own(built.Model);
+            ProductRehearsal.Run(context, built.Model, buffers, plan.Limits);
             var report = load(built.Targets, progress);
             offloaded?.Begin();
             var head = model.Head is { } cut ? Own(new HeadRunner(context, model, cut, buffers, plan.Limits)) : null;

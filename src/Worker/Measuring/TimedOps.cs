@@ -15,6 +15,8 @@ internal sealed class TimedOps(IDeviceOps inner, OperationTimes times) : IDevice
     public int Prepare(DType modelDType, IReadOnlyCollection<int> headDims, int threads) =>
         inner.Prepare(modelDType, headDims, threads);
 
+    public void LoadPrepared() => inner.LoadPrepared();
+
     public void TokenIds(Tensor given, Tensor slots, Tensor lastTokens, Tensor ids)
     {
         using var timing = times.Time("token_ids");

@@ -21,6 +21,9 @@ internal sealed class AttentionModule(
     /// <summary>What is left in Delta.</summary>
     public PendingDelta Leaves => output.Leaves;
 
+    /// <summary>Its products.</summary>
+    public IEnumerable<ParallelLinear> Linears => [.. qkv.Linears, output];
+
     /// <summary>Attention of the rows of x [T, HiddenSize] into Delta.</summary>
     public void Forward(Tensor x, BlockActivations a)
     {

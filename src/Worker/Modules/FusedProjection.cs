@@ -9,6 +9,9 @@ namespace TensorParallel.Worker.Modules;
 /// <param name="linears">In output order.</param>
 internal sealed class FusedProjection(IReadOnlyList<ParallelLinear> linears)
 {
+    /// <summary>The layers, or what stands for several of them.</summary>
+    public IReadOnlyList<ParallelLinear> Linears => linears;
+
     /// <summary>Columns of the output.</summary>
     public int OutputColumns => linears.Sum(l => l.OutputColumns);
 

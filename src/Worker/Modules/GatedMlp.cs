@@ -14,6 +14,9 @@ internal sealed class GatedMlp(
     /// <summary>What is left in Delta.</summary>
     public PendingDelta Leaves => down.Leaves;
 
+    /// <summary>Its products.</summary>
+    public IEnumerable<ParallelLinear> Linears => [.. gateUp.Linears, down];
+
     /// <summary>The MLP of the rows of x [T, HiddenSize] into Delta.</summary>
     public void Forward(Tensor x, BlockActivations a)
     {

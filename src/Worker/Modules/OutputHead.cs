@@ -24,6 +24,9 @@ internal sealed class OutputHead(IWeightPlace place, ParallelLinear linear, IRea
     /// </summary>
     public IReadOnlyList<IndexRange> Parts => parts;
 
+    /// <summary>The product alone, wherever its weight is on its way. x: [L, HiddenSize]; logits: F32 [L, this rank's part].</summary>
+    public void Rehearse(Tensor x, Tensor logits) => linear.Rehearse(x, logits);
+
     /// <summary>logits = x Wᵀ. x: [L, HiddenSize]; logits: F32 [L, this rank's part].</summary>
     public void Forward(Tensor x, Tensor logits)
     {

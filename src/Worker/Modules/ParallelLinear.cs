@@ -31,6 +31,12 @@ internal sealed class ParallelLinear(
     /// <summary>Columns of the output, after the join.</summary>
     public int OutputColumns => join == CollectiveKind.AllGather ? gatherColumns.Sum() : weight.OutFeatures;
 
+    /// <summary>What decides how a library makes the local product.</summary>
+    public (int InFeatures, int OutFeatures, bool HasBias) Product => (weight.InFeatures, weight.OutFeatures, bias is not null);
+
+    /// <summary>The local product alone. x: [T, InFeatures]; output: [T, OutFeatures].</summary>
+    public void Rehearse(Tensor x, Tensor output) => Multiply(x, output);
+
     /// <summary>What a product of <see cref="ForwardOpen"/> leaves to be done before its output may be read.</summary>
     public PendingDelta Leaves => join == CollectiveKind.AllReduce ? PendingDelta.PartialSum : PendingDelta.Whole;
 

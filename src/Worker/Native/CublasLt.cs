@@ -16,6 +16,7 @@ internal static unsafe partial class CublasLt
     internal const int CUBLASLT_MATMUL_DESC_TRANSA = 3;
     internal const int CUBLASLT_MATMUL_DESC_EPILOGUE = 7;
     internal const int CUBLASLT_MATMUL_DESC_BIAS_POINTER = 8;
+    internal const int CUBLASLT_MATMUL_DESC_SM_COUNT_TARGET = 15;
     internal const int CUBLASLT_EPILOGUE_BIAS = 4;
     internal const int CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES = 1;
     internal const int CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK = 3;
@@ -79,6 +80,11 @@ internal static unsafe partial class CublasLt
     internal static partial int cublasLtMatmulAlgoGetHeuristic(
         nint handle, nint operation, nint a, nint b, nint c, nint d, nint preference, int wanted,
         cublasLtMatmulHeuristicResult_t* results, int* found);
+
+    [LibraryImport(Library)]
+    internal static partial int cublasLtMatmulAlgoCheck(
+        nint handle, nint operation, nint a, nint b, nint c, nint d, cublasLtMatmulAlgo_t* algorithm,
+        cublasLtMatmulHeuristicResult_t* result);
 
     [LibraryImport(Library)]
     internal static partial int cublasLtMatmul(

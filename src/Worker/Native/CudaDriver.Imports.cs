@@ -73,6 +73,12 @@ internal static unsafe partial class CudaDriver
     [LibraryImport(Library)]
     internal static partial int cuStreamCreate(nint* stream, uint flags);
 
+    [LibraryImport(Library)]
+    internal static partial int cuStreamCreateWithPriority(nint* stream, uint flags, int priority);
+
+    [LibraryImport(Library)]
+    internal static partial int cuCtxGetStreamPriorityRange(int* least, int* greatest);
+
     [LibraryImport(Library, EntryPoint = "cuStreamDestroy_v2")]
     internal static partial int cuStreamDestroy(nint stream);
 
@@ -126,6 +132,9 @@ internal static unsafe partial class CudaDriver
 
     [LibraryImport(Library, StringMarshalling = StringMarshalling.Utf8)]
     internal static partial int cuModuleGetFunction(nint* function, nint module, string name);
+
+    [LibraryImport(Library)]
+    internal static partial int cuFuncGetAttribute(int* value, int attribute, nint function);
 
     [LibraryImport(Library)]
     internal static partial int cuFuncSetAttribute(nint function, int attribute, int value);

@@ -20,6 +20,7 @@ internal static unsafe partial class CudaDriver
     internal const uint CU_EVENT_RECORD_EXTERNAL = 1;
     internal const uint CU_MEMHOSTALLOC_PORTABLE = 1;
     internal const int CU_STREAM_CAPTURE_MODE_THREAD_LOCAL = 1;
+    internal const int CU_FUNC_ATTRIBUTE_NUM_REGS = 4;
     internal const int CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES = 8;
     internal const int CU_FUNC_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT = 9;
     internal const int CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION = 4;

@@ -23,6 +23,17 @@ internal interface IDeviceOps : IDisposable
     /// </summary>
     int Prepare(Protocol.Checkpoints.DType modelDType, IReadOnlyCollection<int> headDims, int threads) => 0;
 
+    /// <summary>Loads what <see cref="Prepare"/> made ready, after it has returned: then no step waits for that.</summary>
+    void LoadPrepared()
+    {
+    }
+
+    /// <summary>
+    /// Numbers of rows up to <paramref name="most"/> that stand for all: after a product was made once with each, no number of rows asks
+    /// for anything that takes time to be made ready. Empty where that is so from the beginning.
+    /// </summary>
+    IReadOnlyList<int> ProductRows(int most) => [];
+
     /// <summary>
     /// Ids of a step's rows: ids[t] = given[t] where that is 0 or more, else lastTokens[slots[t]], or −1 where the slot is −1 (a row
     /// that only fills up the step). given, slots, ids: I32 [1, T]; lastTokens: I32 [1, slots there are].

@@ -48,6 +48,7 @@ internal sealed class RankModelLoader : IRankModelLoader
                 new OffloadOptions { Threads = load.LoadThreads, ComputeThreads = load.Threads })));
             load.Timeline.Add("weights", model.LoadReport.Began, model.LoadReport.Duration);
             kernels.GetAwaiter().GetResult();
+            backend.Ops.LoadPrepared();
             times?.Name(model.Weights);
             var measures = new RankMeasures(
                 device, backend.Measuring, collective, backend.Ops.ActivationDType(load.Plan.DType), times);

@@ -133,7 +133,9 @@ public sealed class MicroBatchTests
     [InlineData(4, 600, 5, 379)]
     [InlineData(4, 300, 5, 384)]
     [InlineData(2, 16_384, 0, 2048)]
-    [InlineData(8, 1_000_000, 0, 31_360)]
+    [InlineData(8, 1_000_000, 0, 30_720)]
+    [InlineData(4, 13 * 2048, 0, 1024)]
+    [InlineData(4, 13 * 2048, 5, 1019)]
     [InlineData(1, 16_384, 7, int.MaxValue)]
     public void Prompt_steps_are_short_enough_to_fill_the_stages_and_fill_tiles(int parts, int rows, int decoding, int expected) =>
         Assert.Equal(expected, new PromptChunks(parts).Next(rows, decoding));

@@ -61,9 +61,11 @@ public sealed class WireMappingTests
         { "slot is 1, it must be named once", step => step.Sequences[0].Slot = 1 },
         { "position is -1", step => step.Sequences[1].Position = -1 },
         { "position is 199", step => step.Sequences[0].Position = 199 },
-        { "token is -5", step => step.Sequences[0].Tokens[1] = -5 },
-        { "new block is 33", step => step.Sequences[1].NewBlocks.Add(33) },
-        { "tokens is 0", step => step.Sequences[0].Tokens.Clear() },
+        { "token is -5", step => step.Sequences[0].Tokens = Bytes(3, -5) },
+        { "new block is 33", step => step.Sequences[1].NewBlocks = Bytes(33) },
+        { "tokens is 0", step => step.Sequences[0].Tokens = ByteString.Empty },
+        { "tokens is 7 bytes long", step => step.Sequences[0].Tokens = ByteString.CopyFrom(new byte[7]) },
+        { "new blocks is 1 bytes long", step => step.Sequences[0].NewBlocks = ByteString.CopyFrom(new byte[1]) },
         { "prompt_tokens is 0", step => step.Sequences[0].Start.PromptTokens = 0 },
         { "prompt_tokens is 201", step => step.Sequences[0].Start.PromptTokens = 201 },
         { "no sampling parameters", step => step.Sequences[0].Start.Sampling = null },
@@ -92,6 +94,9 @@ public sealed class WireMappingTests
         },
         { "eos_token_ids is -1", step => step.Sequences[0].Start.Sampling.EosTokenIds.Add(-1) },
     };
+
+    private static ByteString Bytes(params int[] values) =>
+        ByteString.CopyFrom([.. values.SelectMany(BitConverter.GetBytes)]); // little-endian, as on every machine that runs the tests
 
     [Theory]
     [MemberData(nameof(BadSteps), DisableDiscoveryEnumeration = true)]
@@ -139,8 +144,8 @@ public sealed class WireMappingTests
     private static void AddLongSequences(Messages.Step step)
     {
         // 3 rows of sequence 0 and 1 of sequence 1 are there.
-        step.Sequences.Add(new Messages.StepSequence { Slot = 2, Tokens = { Enumerable.Range(0, 150) } });
-        step.Sequences.Add(new Messages.StepSequence { Slot = 3, Tokens = { Enumerable.Range(0, 147) } });
+        step.Sequences.Add(new Messages.StepSequence { Slot = 2, Tokens = Bytes([.. Enumerable.Range(0, 150)]) });
+        step.Sequences.Add(new Messages.StepSequence { Slot = 3, Tokens = Bytes([.. Enumerable.Range(0, 147)]) });
     }
 
     private static StepBatch GoodBatch() => new(9,

@@ -108,6 +108,9 @@ internal static class CudaKernels
                 : !types.Contains(define[^1]) || define[^1] == own || define is ["OUT", "f32"]));
     }
 
+    /// <summary>Whether it works between GPUs: a group asks for those of its size when it is joined.</summary>
+    public static bool IsOfGroup(CudaKernel kernel) => kernel.Defines.Contains("RANKS=", StringComparison.Ordinal);
+
     /// <summary>All variants for a device of this compute capability (90: 9.0) and with this much shared memory a block.</summary>
     public static IEnumerable<CudaKernel> All(int capability, int sharedMemoryBytes) =>
         [.. OfOneDevice(capability, sharedMemoryBytes), .. OfGroups()];

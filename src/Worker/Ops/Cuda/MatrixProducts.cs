@@ -6,8 +6,8 @@ using static TensorParallel.Worker.Native.CublasLt;
 namespace TensorParallel.Worker.Ops.Cuda;
 
 /// <summary>
-/// Products of many rows by cuBLASLt: output = x · weightᵀ + bias with f32 sums and one rounding. A plan (descriptors and the algorithm that the library's
-/// heuristic ranks first) is made at a shape's first use and kept.
+/// Products of many rows by cuBLASLt: output = x · weightᵀ + bias with f32 sums and one rounding. A plan (descriptors and the algorithm that
+/// the library's heuristic ranks first for the size that stands for the number of rows) is made at a shape's first use and kept.
 /// </summary>
 internal sealed unsafe class MatrixProducts : IDisposable
 {
@@ -16,6 +16,7 @@ internal sealed unsafe class MatrixProducts : IDisposable
     private readonly CudaDevice _device;
     private readonly DeviceBuffer _workspace;
     private readonly Dictionary<Shape, Plan?> _plans = [];
+    private readonly Dictionary<Shape, cublasLtMatmulAlgo_t?> _algorithms = []; // by shapes of ProductSizes and tight rows
     private readonly nint _handle;
 
     public MatrixProducts(CudaDevice device)
@@ -43,7 +44,7 @@ internal sealed unsafe class MatrixProducts : IDisposable
     {
         var shape = new Shape(
             x.DType, output.DType, x.Rows, weight.Rows, x.Columns, x.RowStride, weight.RowStride, output.RowStride,
-            Alignment(weight), Alignment(x), Alignment(output), bias is not null);
+            Alignment(weight), Alignment(x), Alignment(output), bias is not null, _device.SparedMultiprocessors);
         _device.MakeCurrent();
         if (!_plans.TryGetValue(shape, out var plan))
         {
@@ -112,7 +113,7 @@ internal sealed unsafe class MatrixProducts : IDisposable
         Check(cublasLtMatmulDescSetAttribute(operation, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &address, (nuint)sizeof(nint)));
 
     // The bias runs along the library's rows, which are our columns: one number for each output feature.
-    private static nint MakeOperation(nint bias)
+    private nint MakeOperation(nint bias, int spared)
     {
         nint operation;
         Check(cublasLtMatmulDescCreate(&operation, CUBLAS_COMPUTE_32F, CUDA_R_32F));
@@ -125,17 +126,67 @@ internal sealed unsafe class MatrixProducts : IDisposable
             SetBias(operation, bias);
         }
 
+        if (spared > 0)
+        {
+            // Its kernels take every multiprocessor for as long as the product lasts unless told otherwise.
+            var target = _device.Multiprocessors - spared;
+            Check(cublasLtMatmulDescSetAttribute(operation, CUBLASLT_MATMUL_DESC_SM_COUNT_TARGET, &target, sizeof(int)));
+        }
+
         return operation;
     }
 
     private Plan? MakePlan(Shape shape, nint bias)
     {
-        nint weight, x, output, preference;
-        var operation = MakeOperation(bias);
+        var sized = shape with
+        {
+            T = ProductSizes.Of(shape.T), XStride = shape.K, WeightStride = shape.K, OutputStride = shape.N,
+        };
+        if (!_algorithms.TryGetValue(sized, out var algorithm))
+        {
+            var descriptors = Describe(sized, bias);
+            _algorithms[sized] = algorithm = Choose(sized, descriptors);
+            Destroy(descriptors);
+        }
+
+        var plan = Describe(shape, bias);
+        if (algorithm is { } known && Takes(plan, known))
+        {
+            return plan with { Algorithm = known };
+        }
+
+        // Rows at other strides may want another algorithm, or none will do.
+        if (Choose(shape, plan) is { } own)
+        {
+            return plan with { Algorithm = own };
+        }
+
+        Destroy(plan);
+        return null;
+    }
+
+    private Plan Describe(Shape shape, nint bias)
+    {
+        nint weight, x, output;
+        var operation = MakeOperation(bias, shape.Spared);
         var (input, result) = (TypeOf(shape.Input), TypeOf(shape.Output));
         Check(cublasLtMatrixLayoutCreate(&weight, input, (ulong)shape.K, (ulong)shape.N, shape.WeightStride));
         Check(cublasLtMatrixLayoutCreate(&x, input, (ulong)shape.K, (ulong)shape.T, shape.XStride));
         Check(cublasLtMatrixLayoutCreate(&output, result, (ulong)shape.N, (ulong)shape.T, shape.OutputStride));
+        return new Plan(operation, weight, x, output, default);
+    }
+
+    private bool Takes(Plan plan, cublasLtMatmulAlgo_t algorithm)
+    {
+        cublasLtMatmulHeuristicResult_t result;
+        return cublasLtMatmulAlgoCheck(
+            _handle, plan.Operation, plan.Weight, plan.X, plan.Output, plan.Output, &algorithm, &result) == CUBLAS_STATUS_SUCCESS
+            && result.workspaceSize <= (nuint)WorkspaceBytes;
+    }
+
+    private cublasLtMatmulAlgo_t? Choose(Shape shape, Plan plan)
+    {
+        nint preference;
         Check(cublasLtMatmulPreferenceCreate(&preference));
         try
         {
@@ -156,15 +207,13 @@ internal sealed unsafe class MatrixProducts : IDisposable
             cublasLtMatmulHeuristicResult_t best;
             int found;
             var status = cublasLtMatmulAlgoGetHeuristic(
-                _handle, operation, weight, x, output, output, preference, 1, &best, &found);
-            var plan = new Plan(operation, weight, x, output, best.algo);
+                _handle, plan.Operation, plan.Weight, plan.X, plan.Output, plan.Output, preference, 1, &best, &found);
             if (status == CUBLAS_STATUS_SUCCESS && found > 0)
             {
-                return plan;
+                return best.algo;
             }
 
-            Destroy(plan);
-            if (status != CUBLAS_STATUS_NOT_SUPPORTED)
+            if (status is not (CUBLAS_STATUS_SUCCESS or CUBLAS_STATUS_NOT_SUPPORTED))
             {
                 Check(status, $"cublasLtMatmulAlgoGetHeuristic for {shape}");
             }
@@ -179,7 +228,7 @@ internal sealed unsafe class MatrixProducts : IDisposable
 
     private readonly record struct Shape(
         DType Input, DType Output, int T, int N, int K, int XStride, int WeightStride, int OutputStride, uint WeightAlignment,
-        uint XAlignment, uint OutputAlignment, bool Bias);
+        uint XAlignment, uint OutputAlignment, bool Bias, int Spared);
 
     private sealed record Plan(nint Operation, nint Weight, nint X, nint Output, cublasLtMatmulAlgo_t Algorithm);
 }
