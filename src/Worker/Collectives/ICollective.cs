@@ -71,7 +71,7 @@ internal interface ICollective : IDisposable
     /// </summary>
     const int MostPosted = 8;
 
-    /// <summary>Most bytes of what is posted. Every way has room for all that may be under way, 32 KiB.</summary>
+    /// <summary>Most bytes of what is posted. Every way has room for <see cref="MostPosted"/> of them, 32 KiB in all.</summary>
     const int MostPostedBytes = 4096;
 
     /// <summary>

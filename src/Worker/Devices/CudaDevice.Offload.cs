@@ -19,7 +19,7 @@ internal sealed unsafe partial class CudaDevice
         {
             memory = CudaPinnedMemory.Allocate(Math.Max(1, bytes), "for weights that are off the device", CU_MEMHOSTALLOC_DEVICEMAP);
         }
-        catch (NativeException e)
+        catch (NativeException e) when (e.Status is CUDA_ERROR_OUT_OF_MEMORY or CUDA_ERROR_OPERATING_SYSTEM)
         {
             throw new DeviceMemoryException(
                 $"{Name}: {bytes:N0} bytes of host memory for weights that are off the device cannot be pinned, after {PinnedBytes:N0} " +

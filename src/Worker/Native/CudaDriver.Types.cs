@@ -7,6 +7,7 @@ internal static unsafe partial class CudaDriver
     internal const int CUDA_SUCCESS = 0;
     internal const int CUDA_ERROR_OUT_OF_MEMORY = 2;
     internal const int CUDA_ERROR_NO_DEVICE = 100;
+    internal const int CUDA_ERROR_OPERATING_SYSTEM = 304;
 
     internal const int CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT = 16;
     internal const int CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR = 75;

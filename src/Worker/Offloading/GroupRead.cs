@@ -1,16 +1,18 @@
 using System.Runtime.ExceptionServices;
+using TensorParallel.Protocol.Checkpoints;
 using TensorParallel.Worker.Devices;
 using TensorParallel.Worker.Loading;
 
 namespace TensorParallel.Worker.Offloading;
 
 /// <summary>One reading of a group from its files, shared out to several threads by batches.</summary>
+/// <param name="rank">For messages.</param>
 /// <param name="chunks">What to read.</param>
 /// <param name="batches">The same, by slots of a lane.</param>
 /// <param name="free">Reached when the place to read to is free.</param>
 /// <param name="files">The files that the chunks are in.</param>
 internal sealed class GroupRead(
-    IReadOnlyList<ReadChunk> chunks, IReadOnlyList<ReadBatch> batches, ICopyPoint free, IReadOnlyList<SafetensorsFile> files)
+    int rank, IReadOnlyList<ReadChunk> chunks, IReadOnlyList<ReadBatch> batches, ICopyPoint free, IReadOnlyList<SafetensorsFile> files)
 {
     private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private int _left = batches.Count;
@@ -54,9 +56,9 @@ internal sealed class GroupRead(
                 file.ThrowIfChanged();
             }
         }
-        catch (Exception e)
+        catch (CheckpointException e)
         {
-            Note(e);
+            Note(new CheckpointException($"Rank {rank}: {e.Message}", e));
         }
 
         _ended.SetResult();

@@ -20,34 +20,46 @@ internal sealed class GroupReader : IDisposable
     private readonly Thread[] _threads;
     private bool _stopping;
 
-    /// <summary>Starts the threads; they open their lanes at the first work.</summary>
+    /// <summary>
+    /// Opens the files, so that from here on, before anything is loaded, they must stay as they are; starts the threads, which open their
+    /// lanes at the first work.
+    /// </summary>
     /// <param name="tensors">Where the tensors lie.</param>
     /// <param name="device">Owner of the slots.</param>
     /// <param name="rank">For messages.</param>
     /// <param name="threads">Threads, at least 1.</param>
     /// <param name="chunkBytes">Most bytes of one read and of one slot of a lane.</param>
+    /// <exception cref="CheckpointException">A file cannot be opened.</exception>
     public GroupReader(
         IReadOnlyDictionary<string, TensorInfo> tensors, IDevice device, int rank, int threads,
         int chunkBytes = WeightLoader.DefaultChunkBytes)
     {
         (_tensors, _device, _rank, _chunkBytes) = (tensors, device, rank, chunkBytes);
+        try
+        {
+            foreach (var path in tensors.Values.Select(tensor => tensor.File).Distinct())
+            {
+                _files.Add(path, new SafetensorsFile(path));
+            }
+        }
+        catch (CheckpointException e)
+        {
+            CloseFiles();
+            throw Named(e);
+        }
+
         _threads = [.. Enumerable.Range(0, threads).Select(i =>
             new Thread(Serve) { IsBackground = true, Name = $"offload {rank}.{i}" })];
         Array.ForEach(_threads, thread => thread.Start());
     }
 
-    /// <summary>Makes the plan of a group's reads, opens its files; what is wrong with them is said now and not in a step.</summary>
-    /// <exception cref="CheckpointException">A tensor is missing or not as planned, or a file cannot be opened.</exception>
+    /// <summary>Makes the plan of a group's reads; what is wrong with them is said now and not in a step.</summary>
+    /// <exception cref="CheckpointException">A tensor is missing or not as planned.</exception>
     public void Prepare(WeightGroup group)
     {
         try
         {
             var chunks = ReadPlan.Create(_tensors, group.FromFiles, _chunkBytes);
-            foreach (var path in chunks.Select(chunk => chunk.Source.File).Distinct().Where(path => !_files.ContainsKey(path)))
-            {
-                _files.Add(path, new SafetensorsFile(path));
-            }
-
             _plans[group] = (chunks, ReadBatch.Of(chunks, _chunkBytes));
         }
         catch (CheckpointException e)
@@ -61,7 +73,7 @@ internal sealed class GroupReader : IDisposable
     {
         var (chunks, batches) = _plans[group];
         var read = new GroupRead(
-            chunks, batches, free, [.. chunks.Select(chunk => chunk.Source.File).Distinct().Select(path => _files[path])]);
+            _rank, chunks, batches, free, [.. chunks.Select(chunk => chunk.Source.File).Distinct().Select(path => _files[path])]);
         lock (_work)
         {
             for (var i = 0; i < batches.Count; i++)
@@ -85,6 +97,11 @@ internal sealed class GroupReader : IDisposable
         }
 
         Array.ForEach(_threads, thread => thread.Join());
+        CloseFiles();
+    }
+
+    private void CloseFiles()
+    {
         foreach (var file in _files.Values)
         {
             file.Dispose();

@@ -248,18 +248,45 @@ public class OffloadTests
         {
             using var model = WorkerModel.Load(folder.Path, offloaded, context, offload: OffloadRun.AllComes);
             model.Step(steps[0]);
-            var file = Directory.GetFiles(folder.Path, "*.safetensors").Single();
-            using (var opened = File.Open(file, FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite))
-            {
-                opened.Position = opened.Length - 1;
-                opened.WriteByte(1);
-                opened.WriteByte(1);
-            }
-
+            var file = Grow(folder.Path);
             var error = Assert.ThrowsAny<Exception>(() => steps.Skip(1).Select(model.Step).ToList());
             Assert.IsType<CheckpointException>(error);
-            Assert.Contains($"{file}: the file has changed", error.Message, StringComparison.Ordinal);
+            Assert.StartsWith($"Rank 0: {file}: the file has changed", error.Message, StringComparison.Ordinal);
         });
+    }
+
+    /// <summary>What is streamed must be of the same state as what was loaded, and as the headers.</summary>
+    [Fact]
+    public void A_file_that_changes_while_the_rest_is_loaded_is_named()
+    {
+        using var folder = new TemporaryFolder();
+        TinyCheckpoint.Write(folder.Path, s_model);
+        var (plan, spec) = (GroupRun.Plan(folder.Path, 1, DType.F32), OffloadPlans.Spec(folder.Path));
+        var offloaded = plan.Offload(spec, OffloadKind.Group, 1, 2, "disk");
+        var steps = OffloadRun.Script(plan.Limits, spec.VocabularySize);
+        GroupRun.OnEachRank(offloaded, (context, _) =>
+        {
+            string? file = null;
+            var error = Assert.ThrowsAny<Exception>(() =>
+            {
+                using var model = WorkerModel.Load(
+                    folder.Path, offloaded, context, progress: _ => file ??= Grow(folder.Path), offload: OffloadRun.AllComes);
+                model.Step(steps[0]);
+            });
+            Assert.NotNull(file);
+            Assert.IsType<CheckpointException>(error);
+            Assert.StartsWith($"Rank 0: {file}: the file has changed", error.Message, StringComparison.Ordinal);
+        });
+    }
+
+    private static string Grow(string folder)
+    {
+        var file = Directory.GetFiles(folder, "*.safetensors").Single();
+        using var opened = File.Open(file, FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite);
+        opened.Position = opened.Length - 1;
+        opened.WriteByte(1);
+        opened.WriteByte(1);
+        return file;
     }
 
     private static IEnumerable<(OffloadKind Kind, int Blocks, int Slots)> Portions()

@@ -21,7 +21,8 @@ internal readonly record struct SharedMemoryLayout(int Size, int SlotBytes, int 
     internal const int MaxSize = 64;
     internal const int LineBytes = 128;
     internal const int MaxSlotBytes = 1 << 20;
-    internal const int MinRingBytes = 4096;
+    // Twice what may be posted and not taken, so that nobody who posts waits, whatever stands between the messages.
+    internal const int MinRingBytes = 2 * ICollective.MostPosted * ICollective.MostPostedBytes;
     internal const int MaxRingBytes = 1 << 18;
 
     internal const int MagicOffset = 0;
