@@ -152,7 +152,7 @@ internal sealed class ModelOptions
 
     private readonly Option<int?> _maxStepTokens = new("--max-step-tokens")
     {
-        Description = "Most prompt tokens computed in one step; longer prompts are cut into chunks. Default: 512.",
+        Description = "Most prompt tokens computed in one step; longer prompts are cut into chunks. Default: 512; on GPUs of 16 GiB and more 2048.",
         HelpName = "N",
         CustomParser = NumberArgument.ReadOptional<int>,
     };

@@ -23,6 +23,9 @@ public static class DeviceKinds
     public static DType ActivationDType(string deviceName, DType modelDType) =>
         Of(deviceName) == Cpu ? DType.F32 : modelDType;
 
+    /// <summary>Rows of a prompt that a device of this kind needs in a step to be as fast as it can.</summary>
+    public static int StepRows(string deviceName) => Of(deviceName) == Cpu ? 512 : 2048;
+
     /// <summary>Name of the collective backend that joins devices of this one's kind.</summary>
     public static string CollectiveBackend(string deviceName) => Of(deviceName) == Cpu ? "shared-memory" : "peer-memory";
 }

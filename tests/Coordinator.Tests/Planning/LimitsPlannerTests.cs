@@ -142,6 +142,21 @@ public sealed class LimitsPlannerTests
             Assert.Throws<PlanException>(() => Planner.Plan(request)).Problems);
     }
 
+    [Theory]
+    [InlineData(2048, "cuda:0", 24, "cuda:1", 80)]
+    [InlineData(512, "cuda:0", 24, "cuda:1", 8)]
+    [InlineData(512, "cuda:0", 24, "cpu:0", 64)]
+    public void StepsAreAsLongAsEveryDeviceWantsThem(int rows, string first, int firstGiB, string second, int secondGiB)
+    {
+        var request = PlanCases.OnCpus(PlanCases.Llama(), 2) with
+        {
+            Devices = [new(first, firstGiB * GiB), new(second, secondGiB * GiB)],
+        };
+
+        Assert.Equal(rows, LimitsPlanner.Sizes(request).MaxStepTokens);
+        Assert.Equal(64, LimitsPlanner.Sizes(request with { Limits = new(MaxStepTokens: 64) }).MaxStepTokens);
+    }
+
     [Fact]
     public void TooFewBlocksForOneContext_AreRefused()
     {
@@ -169,7 +184,7 @@ public sealed class LimitsPlannerTests
 
         // T 32, S 4, H 64; rank 2: 2 of 8 query heads, 1 KV head of 64, 48 of 176 MLP columns, 80 of 256 tokens.
         var activations = 32 * (64 + 64 + (4 * 64) + (2 * 64) + 64 + 96 + 48);
-        var integers = 32 + (2 * 32) + (2 * 32) + 5 + (4 * 13) + (3 * 4);
+        var integers = 32 + (2 * 32) + (2 * 32) + 7 + (4 * 13) + (3 * 4);
         var singles = (100 * 64) + (4 * 80) + (4 * 256);
 
         // The sampler: summaries of 561 words (of 3 ranks too), settings of 45, 80 counts, 5 numbers a sequence.
