@@ -7,19 +7,20 @@ namespace TensorParallel.Benchmarks.Gpu;
 
 /// <summary>
 /// Attention of one new row a sequence, by the join of its parts and with early reads or without; the choice by shape, alone, after rope and
-/// with rope's work done on the way; bytes of keys and values a second of the choice alone.
+/// with rope's work done on the way; bytes of keys and values a second of the choice alone; by memory with one block and with two on a
+/// multiprocessor.
 /// </summary>
 internal static class DecodeAttentionBenchmark
 {
     public static void Run(GpuBench bench)
     {
-        Console.WriteLine("query/KV heads of 128, us:              memory, late    memory   cluster |    choice   GB/s  rope, choice  rotating");
+        Console.WriteLine("query/KV heads of 128, us:              memory, late    memory   cluster |    choice   GB/s  rope, choice  rotating | one block  two blocks");
         var cosSin = ((IDevice)bench.Device).AllocateTensor(DType.F32, 32768, 128, MemoryPurpose.Workspace);
         bench.Device.Clear(cosSin.Buffer, 0, cosSin.Buffer.Bytes);
         foreach (var (queryHeads, kvHeads) in ((int, int)[])[(32, 8), (16, 4), (8, 2)])
         {
             foreach (var (sequences, context) in ((int, int)[])[
-                (1, 640), (1, 1024), (1, 2048), (1, 4096), (1, 8192), (1, 32768), (4, 640), (16, 1024), (64, 1024)])
+                (1, 640), (1, 1024), (1, 2048), (1, 4096), (1, 8192), (1, 32768), (4, 640), (16, 1024), (32, 1024), (64, 576), (64, 1024)])
             {
                 var heads = new HeadLayout(0, queryHeads, 0, kvHeads, queryHeads / kvHeads, 128);
                 var bytes = 2L * sequences * context * kvHeads * 128 * 2;
@@ -47,7 +48,15 @@ internal static class DecodeAttentionBenchmark
                 line += $"     {time,9:F2}";
                 time = Time(null, true, step =>
                     bench.Ops.RotateAndAttend(fused, heads, cosSin, options, step.Rows, step.Cache, output));
-                Console.WriteLine($"{line} {time,9:F2}");
+                line += $" {time,9:F2} |";
+                foreach (var blocks in (int[])[1, 2])
+                {
+                    bench.Ops.DecodeBlocksEach = blocks;
+                    line += $" {Time(DecodeJoin.Memory, true, Attend),9:F2}";
+                }
+
+                bench.Ops.DecodeBlocksEach = null;
+                Console.WriteLine(line);
                 foreach (var step in steps)
                 {
                     step.Dispose();

@@ -14,7 +14,6 @@ public sealed class CudaSideWorkTests
     {
         using var device = FakeDriver.Open();
         using var beside = device.OpenSideWork(parts: 2);
-        IDevice memory = device;
         DeviceBuffer[] deltas = [Filled(0), Filled(0)];
         DeviceBuffer[] sums = [Filled(0), Filled(0)];
         var seen = Enumerable.Range(0, 12).Select(_ => device.Allocate(Bytes, MemoryPurpose.Workspace)).ToList();
@@ -42,14 +41,14 @@ public sealed class CudaSideWorkTests
         DeviceBuffer Filled(byte value)
         {
             var buffer = device.Allocate(Bytes, MemoryPurpose.Workspace);
-            memory.CopyToDevice(Enumerable.Repeat(value, Bytes).ToArray(), buffer, 0);
+            device.CopyToDevice(Enumerable.Repeat(value, Bytes).ToArray(), buffer, 0);
             return buffer;
         }
 
         byte[] Content(DeviceBuffer buffer)
         {
             var content = new byte[Bytes];
-            memory.CopyToHost(buffer, 0, content);
+            device.CopyToHost(buffer, 0, content);
             return content;
         }
     }

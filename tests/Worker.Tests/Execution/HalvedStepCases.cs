@@ -1,6 +1,5 @@
 using TensorParallel.Protocol.Checkpoints;
 using TensorParallel.TestKit;
-using TensorParallel.Worker.Execution;
 using Xunit;
 
 namespace TensorParallel.Worker.Tests.Execution;

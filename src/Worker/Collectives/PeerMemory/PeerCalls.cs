@@ -11,10 +11,10 @@ namespace TensorParallel.Worker.Collectives.PeerMemory;
 /// </summary>
 internal sealed class PeerCalls(PeerGroup group)
 {
-    /// <summary>Elements of a row of which each thread of a fused norm has eight.</summary>
+    /// <summary>Elements of a row that one group of a fused norm's threads has, eight each.</summary>
     internal const int RowElements = RowThreads * 8;
 
-    // Threads of a row in peer_sum_norm.cu; each does eight elements at a time, kept in registers.
+    // Threads of a group of peer_sum_norm.cu, of which wide rows have two; each keeps eight elements in registers.
     private const int RowThreads = 512;
     private const int MostThreads = 512;
     private const int FewThreads = 128;
@@ -61,9 +61,11 @@ internal sealed class PeerCalls(PeerGroup group)
         Tensor delta, Tensor residual, Tensor weight, float epsilon, Tensor output, bool twoShot, int wantedParts)
     {
         var shape = PeerShape.Of(delta, keepRows: true);
-        var rows = Math.Min(delta.Rows, MostBlocks);
-        var parts = _device.Capability >= 90 ? wantedParts : 1;
-        while (parts > 1 && parts * rows > MostBlocks)
+        var kept = (delta.Columns + RowElements - 1) / RowElements;
+        var least = _device.Capability >= 90 ? kept : 1; // blocks of 512 threads
+        var rows = Math.Min(delta.Rows, MostBlocks / least);
+        var parts = _device.Capability >= 90 ? Math.Max(wantedParts, least) : 1;
+        while (parts > least && parts * rows > MostBlocks)
         {
             parts /= 2;
         }
@@ -84,9 +86,8 @@ internal sealed class PeerCalls(PeerGroup group)
             Parts = parts,
             Epsilon = epsilon,
         };
-        var kept = (delta.Columns + RowElements - 1) / RowElements;
         var kernel = _device.Modules.Get(CudaKernels.PeerSumNorm(delta.DType, weight.DType, group.Size, kept));
-        _device.Launch(kernel, new CudaGrid(rows * parts, 1, 1, RowThreads / parts, ClusterX: parts), arguments);
+        _device.Launch(kernel, new CudaGrid(rows * parts, 1, 1, kept * RowThreads / parts, ClusterX: parts), arguments);
     }
 
     /// <summary>Whether <see cref="Gather"/> takes parts of so many elements.</summary>

@@ -146,8 +146,8 @@ internal sealed partial class CudaOps
         var join = cluster > 0 ? Cuda.DecodeJoin.Cluster : Cuda.DecodeJoin.Memory;
         var shape = DecodeShape.For(join, heads.HeadDim, _device.SharedMemoryBytes);
 
-        // More contexts than multiprocessors: 64 sequences of 8 KV heads are 512 for 132.
-        var fills = cluster == 0 && contexts > _device.Multiprocessors;
+        // Where blocks of whole contexts would leave less than two to a multiprocessor they are cut in two: 64 sequences of 2 KV heads, 132.
+        var fills = cluster == 0 && (DecodeBlocksEach ?? (2 * contexts > _device.Multiprocessors ? 2 : 1)) > 1;
         shape = fills ? shape with { Blocks = 2 } : shape;
         arguments.Splits = cluster > 0 ? cluster : Splits(rows.MaxContext, contexts, shape);
         arguments.Held = shape.Held(rows.MaxContext, arguments.Splits);
