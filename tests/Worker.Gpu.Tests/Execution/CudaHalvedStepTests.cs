@@ -31,7 +31,14 @@ public sealed class CudaHalvedStepTests
         using var folder = new TemporaryFolder();
         TinyCheckpoint.Write(folder.Path, new TinyCheckpointOptions
         {
-            Layers = 4, Hidden = 1024, Heads = 16, KvHeads = 8, HeadDim = 64, Intermediate = 2048, Vocab = 512, MaxPositions = 8192,
+            Layers = 4,
+            Hidden = 1024,
+            Heads = 16,
+            KvHeads = 8,
+            HeadDim = 64,
+            Intermediate = 2048,
+            Vocab = 512,
+            MaxPositions = 8192,
             DType = DType.BF16,
         });
         var limits = new LimitsRequest(MaxStepTokens: 8192, MaxSequences: 4, MaxContextTokens: 8192, KvBlockTokens: 16, KvBlocks: 1200);

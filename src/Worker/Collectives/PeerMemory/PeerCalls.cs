@@ -62,7 +62,8 @@ internal sealed class PeerCalls(PeerGroup group)
     {
         var shape = PeerShape.Of(delta, keepRows: true);
         var kept = (delta.Columns + RowElements - 1) / RowElements;
-        var least = _device.Capability >= 90 ? kept : 1; // blocks of 512 threads
+        var groups = _device.Capability >= 90 ? kept : 1;
+        var least = groups; // blocks of up to 512 threads
         var rows = Math.Min(delta.Rows, MostBlocks / least);
         var parts = _device.Capability >= 90 ? Math.Max(wantedParts, least) : 1;
         while (parts > least && parts * rows > MostBlocks)
@@ -87,7 +88,7 @@ internal sealed class PeerCalls(PeerGroup group)
             Epsilon = epsilon,
         };
         var kernel = _device.Modules.Get(CudaKernels.PeerSumNorm(delta.DType, weight.DType, group.Size, kept));
-        _device.Launch(kernel, new CudaGrid(rows * parts, 1, 1, kept * RowThreads / parts, ClusterX: parts), arguments);
+        _device.Launch(kernel, new CudaGrid(rows * parts, 1, 1, groups * RowThreads / parts, ClusterX: parts), arguments);
     }
 
     /// <summary>Whether <see cref="Gather"/> takes parts of so many elements.</summary>

@@ -140,7 +140,10 @@ internal sealed unsafe class MatrixProducts : IDisposable
     {
         var sized = shape with
         {
-            T = ProductSizes.Of(shape.T), XStride = shape.K, WeightStride = shape.K, OutputStride = shape.N,
+            T = ProductSizes.Of(shape.T),
+            XStride = shape.K,
+            WeightStride = shape.K,
+            OutputStride = shape.N,
         };
         if (!_algorithms.TryGetValue(sized, out var algorithm))
         {

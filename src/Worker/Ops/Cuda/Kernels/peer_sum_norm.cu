@@ -1,16 +1,21 @@
 // peer_sum_norm: residual += sum over ranks of delta; output = norm of the new residual, by row: peer_sum and add_rms_norm in one
 // kernel, with the same bits: the sum is rounded to T, then the new residual is, and squares are added in the order of rms_norm.cu.
-// Defines: T activations, W weight, RANKS, KEPT. A row of up to KEPT * 4,096 elements is done by KEPT groups of 512 threads, each thread with
-// eight elements, in `parts` blocks of a cluster (1, 2, 4 or 8; 1 before sm_90): one multiprocessor stores and polls about 64 bytes a
-// cycle, so that the packets of 8 KB from three peers (48 KB) would take it 0.4 us. Rows start at multiples of 16 bytes and have whole eights.
-// Two groups are two blocks at least where there are clusters, so that no block has more than 512 threads with up to 128 registers each.
-// rms_norm.cu's threads have elements i, i + 4,096, ... of a row: here the second group goes on with the first one's sum of squares.
+// Defines: T activations, W weight, RANKS, KEPT. A row of up to KEPT * 4,096 elements is done by 512 threads or, where there are clusters
+// (sm_90), by KEPT groups of 512 with eight elements each, in `parts` blocks (1, 2, 4 or 8; 1 before sm_90; two groups are two blocks
+// at least, so that no block has more than 512 threads with up to 128 registers each): one multiprocessor stores and polls about 64 bytes
+// a cycle, so that the packets of 8 KB from three peers (48 KB) would take it 0.4 us. Rows start at multiples of 16 bytes and have whole eights.
+// A thread of rms_norm.cu has elements i, i + 4,096, ... of a row: here the second group goes on with the first one's sum of squares.
 #include "peer.cuh"
 
 #define WARPS 16
 #define THREADS (WARPS * 32)
 #define ITEMS ((int)(8 / PER)) // of a thread's eight elements
-#define MOST_THREADS (__CUDA_ARCH__ >= 900 ? THREADS : KEPT * THREADS)
+#if __CUDA_ARCH__ >= 900
+#define GROUPS KEPT
+#else
+#define GROUPS 1
+#endif
+#define EIGHTS (KEPT / GROUPS) // of a thread
 
 struct Arguments
 {
@@ -77,14 +82,6 @@ template <typename E> DEVICE void load_eight(const E* p, Eight<E>& eight)
         eight.words[4 * i] = q.x; eight.words[4 * i + 1] = q.y; eight.words[4 * i + 2] = q.z; eight.words[4 * i + 3] = q.w;
     }
 }
-template <typename E> DEVICE void store_eight(E* p, const Eight<E>& eight)
-{
-#pragma unroll
-    for (int i = 0; i < (int)sizeof(E) / 2; i++)
-    {
-        ((uint4*)p)[i] = make_uint4(eight.words[4 * i], eight.words[4 * i + 1], eight.words[4 * i + 2], eight.words[4 * i + 3]);
-    }
-}
 template <typename E> DEVICE void unpack_eight(const Eight<E>& eight, float (&v)[8])
 {
 #pragma unroll
@@ -124,28 +121,38 @@ DEVICE void add_sums(const Arguments& args, const Call& call, int row, int colum
     }
 }
 
-extern "C" __global__ void __launch_bounds__(MOST_THREADS) peer_sum_norm(const Arguments args)
+DEVICE void add_squares(const float (&v)[8], float& sum)
+{
+#pragma unroll
+    for (int e = 0; e < 8; e++) { sum = fmaf(v[e], v[e], sum); }
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS) peer_sum_norm(const Arguments args)
 {
     __shared__ float partials[2 * WARPS];
-    __shared__ float squares[KEPT == 1 ? 1 : THREADS];
+    __shared__ float squares[GROUPS == 1 ? 1 : THREADS / 2];
     pdl_launch();
     if (args.parts > 1) { cluster_arrive(); }
-    const int each = blockDim.x / KEPT, group = KEPT == 1 ? 0 : threadIdx.x / each, place = threadIdx.x - group * each;
+    const int each = blockDim.x / GROUPS, group = GROUPS == 1 ? 0 : threadIdx.x / each, place = threadIdx.x - group * each;
     const int part = blockIdx.x % args.parts, thread = part * each + place;
     const int firstRow = blockIdx.x / args.parts, rowStep = gridDim.x / args.parts;
-    const int column = (group * THREADS + thread) * 8;
-    const bool has = column < args.columns;
-    Eight<W> weight;
-    if (has) { load_eight<W>(args.weight + column, weight); }
+    Eight<W> weight[EIGHTS];
+#pragma unroll
+    for (int j = 0; j < EIGHTS; j++)
+    {
+        const int column = ((group + j) * THREADS + thread) * 8;
+        if (column < args.columns) { load_eight<W>(args.weight + column, weight[j]); }
+    }
     pdl_wait();
     const Call call = begin_call(args.group);
-    for (int row = firstRow; row < args.rows && has; row += rowStep)
+    for (int row = firstRow; row < args.rows; row += rowStep)
     {
 #pragma unroll
-        for (int k = 0; k < ITEMS; k++)
+        for (int i = 0; i < EIGHTS * ITEMS; i++)
         {
+            const int column = ((group + i / ITEMS) * THREADS + thread) * 8, k = i % ITEMS;
             const int item = row * args.rowItems + column / PER + k;
-            if (args.group.twoShot && sums_here(args.group, item)) { continue; }
+            if (column >= args.columns || (args.group.twoShot && sums_here(args.group, item))) { continue; }
             u32 words[4];
             load_words(args, row, column + k * PER, words);
             send_item(args.group, call, item, words);
@@ -156,38 +163,55 @@ extern "C" __global__ void __launch_bounds__(MOST_THREADS) peer_sum_norm(const A
     for (int row = firstRow; row < args.rows; row += rowStep, turn ^= 1)
     {
         T* residual = args.residual + row * args.residualStride;
-        Eight<T> kept;
-        float v[8] = {};
-        float sum = 0;
-        if (has)
+        Eight<T> kept[EIGHTS] = {};
+#pragma unroll
+        for (int j = 0; j < EIGHTS; j++)
         {
-            load_eight<T>(residual + column, kept);
-            for (int pass = 0; pass <= args.group.twoShot; pass++) { add_sums(args, call, row, column, pass, kept); }
-            store_eight<T>(residual + column, kept);
-            unpack_eight<T>(kept, v);
+            const int column = ((group + j) * THREADS + thread) * 8;
+            if (column < args.columns) { load_eight<T>(residual + column, kept[j]); }
         }
-        if (KEPT == 1 || group == 0)
+        for (int pass = 0; pass <= args.group.twoShot; pass++)
         {
 #pragma unroll
-            for (int e = 0; e < 8; e++) { sum = fmaf(v[e], v[e], sum); }
+            for (int j = 0; j < EIGHTS; j++)
+            {
+                const int column = ((group + j) * THREADS + thread) * 8;
+                if (column < args.columns) { add_sums(args, call, row, column, pass, kept[j]); }
+            }
         }
-        if (KEPT == 2)
+        float sum = 0;
+#pragma unroll
+        for (int j = 0; j < EIGHTS; j++)
+        {
+            const int column = ((group + j) * THREADS + thread) * 8;
+            if (column >= args.columns) { continue; }
+            float v[8];
+            unpack_eight<T>(kept[j], v);
+            store8<T>(residual + column, v);
+            if (group == 0) { add_squares(v, sum); }
+        }
+        if (GROUPS == 2)
         {
             if (group == 0) { squares[place] = sum; }
             __syncthreads();
             if (group == 1)
             {
+                float v[8];
+                unpack_eight<T>(kept[0], v); // zeros beyond the row
                 sum = squares[place];
-#pragma unroll
-                for (int e = 0; e < 8; e++) { sum = fmaf(v[e], v[e], sum); }
+                add_squares(v, sum);
             }
         }
-        const float total = row_sum(args, sum, thread, group == KEPT - 1, partials + turn * WARPS, row == firstRow);
+        const float total = row_sum(args, sum, thread, group == GROUPS - 1, partials + turn * WARPS, row == firstRow);
         const float factor = 1.0f / sqrtf(total / args.columns + args.epsilon);
-        if (has)
+#pragma unroll
+        for (int j = 0; j < EIGHTS; j++)
         {
-            float w[8];
-            unpack_eight<W>(weight, w);
+            const int column = ((group + j) * THREADS + thread) * 8;
+            if (column >= args.columns) { continue; }
+            float v[8], w[8];
+            unpack_eight<T>(kept[j], v);
+            unpack_eight<W>(weight[j], w);
 #pragma unroll
             for (int e = 0; e < 8; e++) { v[e] = w[e] * (v[e] * factor); }
             store8<T>(args.output + row * args.outputStride + column, v);
