@@ -120,7 +120,7 @@ internal sealed class StepInputs(IDevice device, StepBuffers buffers, SlotTable 
 
     /// <summary>
     /// The rows of a part, and the sequences that have any there. Example: sequences of 3 and 5 rows in parts of 4: the first part has 3 and
-    /// 1 rows of them, the second 4 of the second alone.
+    /// 1 rows of them, the second 4 of the second alone; most rows of a sequence are 5 in both.
     /// </summary>
     private StepRows Rows(StepBatch batch, StepShape shape, int first, int count, Tensor positions, Tensor blockTables)
     {
@@ -130,7 +130,8 @@ internal sealed class StepInputs(IDevice device, StepBuffers buffers, SlotTable 
         for (var s = 0; s < shape.Sequences; s++)
         {
             // A sequence that only fills up has one row.
-            var end = start + (s < batch.Sequences.Count ? batch.Sequences[s].Rows : 1);
+            var all = s < batch.Sequences.Count ? batch.Sequences[s].Rows : 1;
+            var end = start + all;
             var (from, to) = (Math.Max(start, first), Math.Min(end, first + count));
             start = end;
             if (from >= to)
@@ -141,7 +142,7 @@ internal sealed class StepInputs(IDevice device, StepBuffers buffers, SlotTable 
             firstSequence = starts.Count == 0 ? s : firstSequence;
             owners[(from - first)..(to - first)].Fill(starts.Count);
             starts.Add(from - first);
-            most = Math.Max(most, to - from);
+            most = Math.Max(most, all); // one row of several is none of a decode step, which may read earlier tokens before they are written
         }
 
         starts.Add(count);

@@ -10,7 +10,7 @@ internal static class HalvedStepCases
     private static readonly int[] s_long = [.. Enumerable.Range(0, 61).Select(i => (i * 29) % 101)];
 
     /// <summary>
-    /// Compares both. Steps are halved inside a sequence, between two, and beside sequences that decode; one has a row in each half.
+    /// Compares both. Steps are halved inside a sequence, between two, and beside sequences that decode; the last sequence has a row in each half.
     /// </summary>
     /// <param name="ranks">Number of ranks.</param>
     /// <param name="dtype">Dtype of the run.</param>
@@ -28,6 +28,7 @@ internal static class HalvedStepCases
         script.Add(script.Start(2, 22, s_long[..11], sample: false), script.Continue(3), script.Continue(1), script.Continue(0));
         script.Add(script.Continue(0), script.Tokens(2, s_long[11..22], sample: true));
         script.Add(script.Continue(2), script.Prompt(4, s_long[3..5]));
+        script.Add(script.Prompt(1, s_long[40..42]));
         var whole = GroupRun.Run(folder.Path, plan, script.Steps);
         var sums = new int[ranks];
         var halved = GroupRun.Run(folder.Path, plan, script.Steps, context => context with
@@ -44,7 +45,7 @@ internal static class HalvedStepCases
             }
         }
 
-        // Two a layer and half; logits are looked at, so that no step is recorded and all six are halved.
-        Assert.All(sums, count => Assert.Equal(6 * 3 * 2 * 2, count));
+        // Two a layer and half; logits are looked at, so that no step is recorded and all seven are halved.
+        Assert.All(sums, count => Assert.Equal(7 * 3 * 2 * 2, count));
     }
 }

@@ -95,13 +95,14 @@ internal sealed partial class CudaOps
             return;
         }
 
-        if (rows.MaxQueryRows > 1)
+        // Sequences of one row and sequences of more go to different kernels; each kernel passes over the others'.
+        var hasLong = rows.Tokens > rows.Sequences;
+        if (hasLong)
         {
             LaunchPrefill(fused.DType, heads, rows, arguments);
         }
 
-        // Sequences of one row and sequences of more go to different kernels; each kernel passes over the others'.
-        if (rows.MaxQueryRows == 1 || rows.Sequences > 1)
+        if (!hasLong || rows.Sequences > 1)
         {
             LaunchDecode(fused.DType, heads, rows, arguments, rotates: false);
         }
