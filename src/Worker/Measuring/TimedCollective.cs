@@ -1,3 +1,4 @@
+using TensorParallel.Protocol.Checkpoints;
 using TensorParallel.Worker.Collectives;
 using TensorParallel.Worker.Devices;
 
@@ -13,6 +14,8 @@ internal sealed class TimedCollective(ICollective inner, OperationTimes times) :
     public int Size => inner.Size;
 
     public IReadOnlyList<CollectiveTiming> Timings => inner.Timings;
+
+    public int? RowsToHalve(int columns, DType dtype) => inner.RowsToHalve(columns, dtype);
 
     public void AllReduceSum(Tensor x)
     {

@@ -17,6 +17,8 @@ internal sealed class TimedOps(IDeviceOps inner, OperationTimes times) : IDevice
 
     public void LoadPrepared() => inner.LoadPrepared();
 
+    public IReadOnlyList<int> ProductRows(int most) => inner.ProductRows(most);
+
     public void TokenIds(Tensor given, Tensor slots, Tensor lastTokens, Tensor ids)
     {
         using var timing = times.Time("token_ids");
