@@ -14,8 +14,8 @@ public static class WorkspaceBuffers
 {
     /// <summary>
     /// I32 [1, N]: all small integers of a step, which travel to the device together. With the embedding 2 T (given tokens and slots),
-    /// with blocks 2 T + S + 3 + S · blocks of the longest context (positions and sequences of the rows, first rows of the sequences in two
-    /// parts that may share one, block tables), with the output head 3 S (rows whose logits are wanted, their slots, the positions of their tokens).
+    /// with blocks 2 T + S + 1 + S · blocks of the longest context (positions and sequences of the rows, first rows of the sequences,
+    /// block tables), with the output head 3 S (rows whose logits are wanted, their slots, the positions of their tokens).
     /// </summary>
     public const string StepInputs = "step_inputs";
 
@@ -134,13 +134,13 @@ public static class WorkspaceBuffers
         return head.Dim == 0 ? (head.Ranges.Sum(range => range.Length), true) : (spec.VocabularySize, false);
     }
 
-    // 16 sequences, 512 tokens, a context of 2,048 in blocks of 16: 1,024 + 1,024 + 19 + 2,048 + 48 = 4,163.
+    // 16 sequences, 512 tokens, a context of 2,048 in blocks of 16: 1,024 + 1,024 + 17 + 2,048 + 48 = 4,161.
     private static int Integers(RankPlan rank, StepLimits limits)
     {
         var (tokens, sequences) = (limits.MaxStepTokens, limits.MaxSequences);
         var contextBlocks = ((limits.MaxContextTokens - 1) / limits.KvBlockTokens) + 1;
         return checked((rank.HasEmbedding ? 2 * tokens : 0)
-            + (rank.Layers.Length > 0 ? (2 * tokens) + sequences + 3 + (sequences * contextBlocks) : 0)
+            + (rank.Layers.Length > 0 ? (2 * tokens) + sequences + 1 + (sequences * contextBlocks) : 0)
             + (rank.HasOutputHead ? 3 * sequences : 0));
     }
 

@@ -45,12 +45,6 @@ internal interface ICollective : IDisposable
         throw new InvalidOperationException($"{Name} divides no rows, so that there are none to complete.");
 
     /// <summary>
-    /// From how many rows on the sum of such rows takes long enough that a step is best computed in halves, so that one's sums are made
-    /// beside the other's products; the same on all ranks. Null: never.
-    /// </summary>
-    int? RowsToHalve(int columns, Protocol.Checkpoints.DType dtype) => null;
-
-    /// <summary>
     /// Joins column parts: <c>whole[:, offset_r … offset_r + columns[r]) = part of rank r</c>, offset_r the sum before
     /// r. Parts may be uneven or empty. part: [T, columns[Rank]]; whole: [T, Σ columns]; any 4-byte or 2-byte dtype.
     /// </summary>

@@ -4,8 +4,8 @@ using static TensorParallel.Worker.Native.CudaDriver;
 namespace TensorParallel.Worker.Devices;
 
 /// <summary>
-/// One NVIDIA GPU: its primary context, a stream on which everything runs in order (but for what <see cref="OpenSideWork"/> and copy queues
-/// put beside it), and its memory. Any thread may call, one at a time, and <see cref="CopyToDevice"/> from several at once.
+/// One NVIDIA GPU: its primary context, one stream on which everything runs in order, and its memory. Any thread may call, one
+/// at a time, and <see cref="CopyToDevice"/> from several at once.
 /// </summary>
 internal sealed unsafe partial class CudaDevice : IDevice
 {
@@ -63,7 +63,7 @@ internal sealed unsafe partial class CudaDevice : IDevice
         _context = context;
         MakeCurrent();
         Check(cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING));
-        _own = stream;
+        Stream = stream;
         _staging = new CudaStaging(stream);
         _readback = new CudaReadback(this);
         Modules = new CudaModuleCache(this);
@@ -97,6 +97,9 @@ internal sealed unsafe partial class CudaDevice : IDevice
     /// Whether what is issued is being recorded instead of run: nothing may be allocated, waited for or copied to or from the host.
     /// </summary>
     public bool IsCapturing { get; internal set; }
+
+    /// <summary>The stream; collectives and captures use it too.</summary>
+    public nint Stream { get; }
 
     /// <summary>Compiled kernels.</summary>
     public CudaModuleCache Modules { get; }
@@ -187,7 +190,7 @@ internal sealed unsafe partial class CudaDevice : IDevice
         Modules.Dispose();
         _staging.Dispose();
         _readback.Dispose();
-        Check(cuStreamDestroy(_own));
+        Check(cuStreamDestroy(Stream));
         _disposed = true;
         Check(cuCtxSetCurrent(0));
         Check(cuDevicePrimaryCtxRelease(_handle));

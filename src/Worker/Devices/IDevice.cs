@@ -53,9 +53,6 @@ internal interface IDevice : IUploadTarget, IDisposable
     /// <summary>A place for work that will come again; the caller disposes it before the device.</summary>
     IRepeatedWork RepeatWork() => new ImmediateWork();
 
-    /// <summary>A second order of operations for steps that are divided into parts; the caller disposes it before the device.</summary>
-    ISideWork OpenSideWork(int parts) => new ImmediateSideWork();
-
     /// <summary>Sets a range of bytes to zero.</summary>
     void Clear(DeviceBuffer target, long offset, long bytes);
 

@@ -89,8 +89,7 @@ internal sealed class ModelRunner(
         head?.Note(batch);
         var wanted = head is null ? null : new WantedRows(batch, all: LogitSink is not null);
         var isDecode = StepShape.IsDecode(batch) && LogitSink is null;
-        var shape = ShapeOf(batch, wanted, isDecode);
-        var step = inputs.Upload(batch, shape, wanted, isDecode ? [shape.Rows] : model.PartsOf(shape.Rows));
+        var step = inputs.Upload(batch, ShapeOf(batch, wanted, isDecode), wanted);
         _relay.BeforeStep(batch);
         var key = _recordsDraw ? step.Shape : step.Shape with { Draw = null };
         if (!isDecode)

@@ -23,7 +23,7 @@ internal static class ProductRehearsal
     public static void Run(RankContext context, DecoderModel model, StepBuffers buffers, StepLimits limits)
     {
         var activation = buffers.Find(WorkspaceBuffers.Normed)?.DType;
-        model.RehearseProducts(linear =>
+        foreach (var linear in model.Linears.DistinctBy(linear => linear.Product))
         {
             foreach (var rows in context.Ops.ProductRows(limits.MaxStepTokens))
             {
@@ -33,7 +33,7 @@ internal static class ProductRehearsal
                     linear.Rehearse(x, output);
                 }
             }
-        });
+        }
 
         if (model.Head is { } head && buffers.Find(WorkspaceBuffers.Logits) is { } logits)
         {

@@ -22,12 +22,11 @@ internal sealed class StepInputs(IDevice device, StepBuffers buffers, SlotTable 
     /// <param name="batch">The step; rows and sequences that the shape has besides fill up.</param>
     /// <param name="shape">Its shape.</param>
     /// <param name="wanted">Whose logits are wanted; null on a rank without head.</param>
-    /// <param name="parts">How many rows go through the blocks together, in order.</param>
-    public StepTensors Upload(StepBatch batch, StepShape shape, WantedRows? wanted, IReadOnlyList<int> parts)
+    public StepTensors Upload(StepBatch batch, StepShape shape, WantedRows? wanted)
     {
         _used = 0;
         var tokens = buffers.Find(WorkspaceBuffers.TokenIds) is { } ids ? Tokens(batch, shape, ids) : null;
-        IReadOnlyList<BlockRows> blocks = buffers.Find(WorkspaceBuffers.FusedQkv) is { } qkv ? Blocks(batch, shape, parts, qkv) : [];
+        var blocks = buffers.Find(WorkspaceBuffers.FusedQkv) is { } qkv ? Blocks(batch, shape, qkv) : null;
         var head = wanted is null ? null : Head(shape, wanted);
         device.CopyToDevice(MemoryMarshal.AsBytes(_values.AsSpan(0, _used)), _buffer.Buffer, _buffer.OffsetBytes);
         return new StepTensors(
@@ -61,96 +60,46 @@ internal sealed class StepInputs(IDevice device, StepBuffers buffers, SlotTable 
         return new TokenTensors(given, rowSlots, ids.ColumnsAt(0, shape.Rows));
     }
 
-    private BlockRows[] Blocks(StepBatch batch, StepShape shape, IReadOnlyList<int> parts, Tensor qkv)
-    {
-        var positions = Positions(batch, shape);
-        var blockTables = BlockTables(batch, shape);
-        var blocks = new BlockRows[parts.Count];
-        var first = 0;
-        for (var i = 0; i < blocks.Length; first += parts[i++])
-        {
-            var rows = Rows(batch, shape, first, parts[i], positions, blockTables);
-            blocks[i] = new BlockRows(
-                Part(buffers[WorkspaceBuffers.Residual], first, rows),
-                Part(buffers[WorkspaceBuffers.Normed], first, rows),
-                new BlockActivations(
-                    rows,
-                    Part(buffers[WorkspaceBuffers.ProjectionOut], first, rows),
-                    Part(qkv, first, rows),
-                    Part(buffers[WorkspaceBuffers.AttentionOut], first, rows),
-                    Part(buffers[WorkspaceBuffers.GateUp], first, rows),
-                    Part(buffers[WorkspaceBuffers.Activated], first, rows),
-                    buffers.Find(WorkspaceBuffers.GatherPart) is { } gather ? Part(gather, first, rows) : null));
-        }
+    private BlockActivations Blocks(StepBatch batch, StepShape shape, Tensor qkv) => new(
+        Rows(batch, shape),
+        buffers[WorkspaceBuffers.ProjectionOut].RowsAt(0, shape.Rows),
+        qkv.RowsAt(0, shape.Rows),
+        buffers[WorkspaceBuffers.AttentionOut].RowsAt(0, shape.Rows),
+        buffers[WorkspaceBuffers.GateUp].RowsAt(0, shape.Rows),
+        buffers[WorkspaceBuffers.Activated].RowsAt(0, shape.Rows),
+        buffers.Find(WorkspaceBuffers.GatherPart)?.RowsAt(0, shape.Rows));
 
-        return blocks;
-    }
-
-    private static Tensor Part(Tensor buffer, int first, StepRows rows) => buffer.RowsAt(first, rows.Tokens);
-
-    private Tensor Positions(StepBatch batch, StepShape shape)
+    private StepRows Rows(StepBatch batch, StepShape shape)
     {
         var positions = Place(1, shape.Rows, out var places);
-        places.Fill(-1);
-        var row = 0;
-        foreach (var sequence in batch.Sequences)
-        {
-            for (var r = 0; r < sequence.Rows; r++)
-            {
-                places[row++] = sequence.Position + r;
-            }
-        }
-
-        return positions;
-    }
-
-    private Tensor BlockTables(StepBatch batch, StepShape shape)
-    {
+        var rowSequences = Place(1, shape.Rows, out var owners);
+        var queryStarts = Place(1, shape.Sequences + 1, out var starts);
         var entries = (shape.Context + blockTokens - 1) / blockTokens;
         var blockTables = Place(shape.Sequences, entries, out var tables);
         tables.Clear();
-        for (var s = 0; s < batch.Sequences.Count; s++)
-        {
-            var blocks = CollectionsMarshal.AsSpan(slots[batch.Sequences[s].Slot].Blocks);
-            blocks[..Math.Min(blocks.Length, entries)].CopyTo(tables[(s * entries)..]);
-        }
-
-        return blockTables;
-    }
-
-    /// <summary>
-    /// The rows of a part, and the sequences that have any there. Example: sequences of 3 and 5 rows in parts of 4: the first part has 3 and
-    /// 1 rows of them, the second 4 of the second alone; most rows of a sequence are 5 in both.
-    /// </summary>
-    private StepRows Rows(StepBatch batch, StepShape shape, int first, int count, Tensor positions, Tensor blockTables)
-    {
-        var rowSequences = Place(1, count, out var owners);
-        var starts = new List<int>();
-        var (firstSequence, most, start) = (0, 0, 0);
+        var row = 0;
         for (var s = 0; s < shape.Sequences; s++)
         {
-            // A sequence that only fills up has one row.
-            var all = s < batch.Sequences.Count ? batch.Sequences[s].Rows : 1;
-            var end = start + all;
-            var (from, to) = (Math.Max(start, first), Math.Min(end, first + count));
-            start = end;
-            if (from >= to)
+            starts[s] = row;
+            if (s >= batch.Sequences.Count)
             {
+                (places[row], owners[row]) = (-1, s);
+                row++;
                 continue;
             }
 
-            firstSequence = starts.Count == 0 ? s : firstSequence;
-            owners[(from - first)..(to - first)].Fill(starts.Count);
-            starts.Add(from - first);
-            most = Math.Max(most, all); // one row of several is none of a decode step, which may read earlier tokens before they are written
+            var sequence = batch.Sequences[s];
+            var blocks = CollectionsMarshal.AsSpan(slots[sequence.Slot].Blocks);
+            blocks[..Math.Min(blocks.Length, entries)].CopyTo(tables[(s * entries)..]);
+            for (var r = 0; r < sequence.Rows; r++, row++)
+            {
+                (places[row], owners[row]) = (sequence.Position + r, s);
+            }
         }
 
-        starts.Add(count);
-        var queryStarts = Place(1, starts.Count, out var places);
-        starts.CopyTo(places);
+        starts[^1] = row;
         return new StepRows(
-            count, starts.Count - 1, positions.ColumnsAt(first, count), rowSequences, queryStarts,
-            blockTables.RowsAt(firstSequence, starts.Count - 1), shape.Context, most);
+            shape.Rows, shape.Sequences, positions, rowSequences, queryStarts, blockTables, shape.Context, shape.MaxQueryRows);
     }
 
     private HeadTensors Head(StepShape shape, WantedRows wanted)

@@ -1,4 +1,3 @@
-using TensorParallel.Protocol.Checkpoints;
 using TensorParallel.Worker.Collectives;
 using TensorParallel.Worker.Devices;
 
@@ -14,8 +13,6 @@ internal sealed class TimedCollective(ICollective inner, OperationTimes times) :
     public int Size => inner.Size;
 
     public IReadOnlyList<CollectiveTiming> Timings => inner.Timings;
-
-    public int? RowsToHalve(int columns, DType dtype) => inner.RowsToHalve(columns, dtype);
 
     public void AllReduceSum(Tensor x)
     {

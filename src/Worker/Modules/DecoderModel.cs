@@ -7,7 +7,7 @@ namespace TensorParallel.Worker.Modules;
 /// device memory. Used by one thread.
 /// </summary>
 /// <param name="context">Operations.</param>
-/// <param name="streams">Residual streams of a step's rows.</param>
+/// <param name="stream">The residual stream, the blocks' own.</param>
 /// <param name="embedding">Null where this rank does not look up tokens.</param>
 /// <param name="blocks">Blocks in order; may be empty.</param>
 /// <param name="finalNorm">Null where this rank has no output head.</param>
@@ -15,7 +15,7 @@ namespace TensorParallel.Worker.Modules;
 /// <param name="owned">All memory behind the modules.</param>
 internal sealed class DecoderModel(
     RankContext context,
-    ResidualStreams streams,
+    ResidualStream stream,
     VocabEmbedding? embedding,
     IReadOnlyList<DecoderBlock> blocks,
     Norm? finalNorm,
@@ -28,23 +28,8 @@ internal sealed class DecoderModel(
     /// <summary>Null where this rank has no output head.</summary>
     public OutputHead? Head => head;
 
-    /// <summary>
-    /// Calls with one of each kind of product that the blocks make; again as they are made beside other work, where steps are halved.
-    /// </summary>
-    public void RehearseProducts(Action<ParallelLinear> rehearse)
-    {
-        ParallelLinear[] kinds = [.. blocks.SelectMany(block => block.Linears).DistinctBy(linear => linear.Product)];
-        Array.ForEach(kinds, rehearse);
-        if (streams.HalvesAny)
-        {
-            streams.Begin(ResidualStreams.Parts);
-            Array.ForEach(kinds, rehearse);
-            streams.End();
-        }
-    }
-
-    /// <summary>How the rows of a step that is not recorded are best divided into parts, all of them in order.</summary>
-    public IReadOnlyList<int> PartsOf(int rows) => blocks.Count == 0 ? [rows] : streams.PartsOf(rows);
+    /// <summary>Products of the blocks.</summary>
+    public IEnumerable<ParallelLinear> Linears => blocks.SelectMany(block => block.Linears);
 
     /// <summary>Hidden = embeddings of the ids. ids: I32 [1, T].</summary>
     public void Embed(Tensor ids, Activations a) =>
@@ -53,23 +38,21 @@ internal sealed class DecoderModel(
     /// <summary>Runs this rank's blocks on Hidden; what the last one adds is left in Delta.</summary>
     public void RunBlocks(Activations a)
     {
-        var rows = streams.Begin(a.Parts.Count);
+        stream.Begin();
         var pending = PendingDelta.None;
         foreach (var block in blocks)
         {
-            block.Forward(a.Parts, rows, pending);
+            block.Forward(a.Hidden, a.Normed, Inner(a), pending);
             pending = block.Leaves;
         }
-
-        streams.End();
     }
 
     /// <summary>Adds what the last block left in Delta, so that Hidden is complete for the next rank.</summary>
     public void CompleteHidden(Activations a)
     {
-        foreach (var (part, stream) in a.Parts.Zip(streams.Of(a.Parts.Count)))
+        if (blocks.Count > 0)
         {
-            stream.Complete(part.Hidden, part.Inner.Delta, blocks[^1].Leaves);
+            stream.Complete(a.Hidden, Inner(a).Delta, blocks[^1].Leaves);
         }
     }
 
@@ -77,26 +60,25 @@ internal sealed class DecoderModel(
     public void Normalize(Activations a)
     {
         var norm = finalNorm ?? throw NotHere("final norm");
-        if (blocks.Count == 0)
+        if (blocks.Count > 0)
+        {
+            stream.Normalize(a.Hidden, Inner(a).Delta, blocks[^1].Leaves, norm, a.Normed);
+        }
+        else
         {
             context.Ops.RmsNorm(a.Hidden, norm.Weight, norm.Epsilon, a.Normed);
-            return;
-        }
-
-        foreach (var (part, stream) in a.Parts.Zip(streams.Of(a.Parts.Count)))
-        {
-            stream.Normalize(part.Hidden, part.Inner.Delta, blocks[^1].Leaves, norm, part.Normed);
         }
     }
 
     public void Dispose()
     {
-        streams.Dispose();
         foreach (var item in owned)
         {
             item.Dispose();
         }
     }
+
+    private BlockActivations Inner(Activations a) => a.Blocks ?? throw NotHere("activations for its blocks");
 
     private InvalidOperationException NotHere(string part) => new($"Rank {context.Rank} has no {part}.");
 }

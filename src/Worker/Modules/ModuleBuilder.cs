@@ -18,6 +18,7 @@ internal sealed class ModuleBuilder
     private readonly WeightAllocator _weights;
     private readonly LinearBuilder _linears;
     private readonly ModuleMemory _memory;
+    private readonly ResidualStream _stream;
     private readonly IWeightPlaces? _places;
     private readonly IWeightPlace _resident;
 
@@ -29,6 +30,7 @@ internal sealed class ModuleBuilder
         _memory = memory;
         _spec = spec;
         _context = context;
+        _stream = new ResidualStream(context);
         _slices = slices;
         _weights = new WeightAllocator(slices.Plan.DType, format, _resident);
         _linears = new LinearBuilder(context, _slices, _weights);
@@ -65,9 +67,8 @@ internal sealed class ModuleBuilder
             [.. Enumerable.Range(layers.Start, layers.Length).Select(layer => Block(layer, _spec.Blocks[layer]))];
         Norm? finalNorm = RankPlan.HasOutputHead ? FinalNorm() : null;
         var head = RankPlan.HasOutputHead ? Head(table) : null;
-        var streams = new ResidualStreams(_context, _spec.HiddenSize, _context.Ops.ActivationDType(_slices.Plan.DType));
         return new BuiltModel(
-            new DecoderModel(_context, streams, embedding, blocks, finalNorm, head, _weights.Owned),
+            new DecoderModel(_context, _stream, embedding, blocks, finalNorm, head, _weights.Owned),
             _weights.Targets,
             _weights.All);
     }
@@ -143,7 +144,7 @@ internal sealed class ModuleBuilder
             _linears.BuildFused(block.Mlp.Gate, block.Mlp.Up),
             _linears.Build(block.Mlp.Down),
             block.Mlp.Activation);
-        return new DecoderBlock(place, inputNorm, attention, postAttentionNorm, mlp);
+        return new DecoderBlock(place, _stream, inputNorm, attention, postAttentionNorm, mlp);
     }
 
     private AttentionModule Attention(int layer, BlockSpec block)

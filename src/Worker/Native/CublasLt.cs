@@ -16,7 +16,6 @@ internal static unsafe partial class CublasLt
     internal const int CUBLASLT_MATMUL_DESC_TRANSA = 3;
     internal const int CUBLASLT_MATMUL_DESC_EPILOGUE = 7;
     internal const int CUBLASLT_MATMUL_DESC_BIAS_POINTER = 8;
-    internal const int CUBLASLT_MATMUL_DESC_SM_COUNT_TARGET = 15;
     internal const int CUBLASLT_EPILOGUE_BIAS = 4;
     internal const int CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES = 1;
     internal const int CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK = 3;

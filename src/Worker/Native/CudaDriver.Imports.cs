@@ -73,12 +73,6 @@ internal static unsafe partial class CudaDriver
     [LibraryImport(Library)]
     internal static partial int cuStreamCreate(nint* stream, uint flags);
 
-    [LibraryImport(Library)]
-    internal static partial int cuStreamCreateWithPriority(nint* stream, uint flags, int priority);
-
-    [LibraryImport(Library)]
-    internal static partial int cuCtxGetStreamPriorityRange(int* least, int* greatest);
-
     [LibraryImport(Library, EntryPoint = "cuStreamDestroy_v2")]
     internal static partial int cuStreamDestroy(nint stream);
 

@@ -15,9 +15,7 @@ namespace TensorParallel.Worker.Ops;
 /// <param name="QueryStarts">I32 [1, S + 1]: first row of each sequence; the last entry is T.</param>
 /// <param name="BlockTables">I32 [S, MaxBlocks]: KV block ids of each sequence, position p in entry p / KvBlockTokens.</param>
 /// <param name="MaxContext">Longest context after this step, in tokens, or more: a recorded step serves any context up to it.</param>
-/// <param name="MaxQueryRows">
-/// Most rows of one sequence, those in other parts of the step included; 1: a pure decode step, in which no earlier token is written.
-/// </param>
+/// <param name="MaxQueryRows">Most rows of one sequence; 1: a pure decode step.</param>
 internal sealed record StepRows(
     int Tokens,
     int Sequences,

@@ -184,7 +184,7 @@ public sealed class LimitsPlannerTests
 
         // T 32, S 4, H 64; rank 2: 2 of 8 query heads, 1 KV head of 64, 48 of 176 MLP columns, 80 of 256 tokens.
         var activations = 32 * (64 + 64 + (4 * 64) + (2 * 64) + 64 + 96 + 48);
-        var integers = 32 + (2 * 32) + (2 * 32) + 7 + (4 * 13) + (3 * 4);
+        var integers = 32 + (2 * 32) + (2 * 32) + 5 + (4 * 13) + (3 * 4);
         var singles = (100 * 64) + (4 * 80) + (4 * 256);
 
         // The sampler: summaries of 561 words (of 3 ranks too), settings of 45, 80 counts, 5 numbers a sequence.

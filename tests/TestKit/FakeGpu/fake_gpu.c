@@ -210,8 +210,6 @@ int cuStreamCreate(Stream **stream, unsigned flags)
     pthread_mutex_unlock(&lock);
     return SUCCESS;
 }
-int cuStreamCreateWithPriority(Stream **stream, unsigned flags, int priority) { (void)priority; return cuStreamCreate(stream, flags); }
-int cuCtxGetStreamPriorityRange(int *least, int *greatest) { *least = 0; *greatest = -5; return SUCCESS; }
 int cuStreamSynchronize(Stream *stream)
 {
     pthread_mutex_lock(&lock);

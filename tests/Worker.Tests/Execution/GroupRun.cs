@@ -26,10 +26,9 @@ internal static class GroupRun
     /// <param name="useDeviceMap">Layers in sequence instead of tensor parallel.</param>
     /// <param name="tpPlan">A custom plan as JSON.</param>
     /// <param name="kind">Kind of the devices.</param>
-    /// <param name="limits">The largest step; null: <see cref="Limits"/>.</param>
     public static ExecutionPlan Plan(
         string folder, int ranks, DType dtype, bool useDeviceMap = false, string tpPlan = TpPlan.Auto,
-        string kind = DeviceKinds.Cpu, LimitsRequest? limits = null)
+        string kind = DeviceKinds.Cpu)
     {
         var spec = ArchitectureCatalog.Describe(Checkpoint.Open(folder).Config);
         var devices = Enumerable.Range(0, ranks).Select(rank => new PlanDevice($"{kind}:{rank}")).ToList();
@@ -37,7 +36,7 @@ internal static class GroupRun
         {
             UseDeviceMap = useDeviceMap,
             TpPlan = tpPlan,
-            Limits = limits ?? Limits,
+            Limits = Limits,
         });
         return plan.FallbackReasons.Count == 0
             ? plan
@@ -45,25 +44,16 @@ internal static class GroupRun
     }
 
     /// <summary>Loads the plan on all ranks and runs the steps.</summary>
-    /// <param name="folder">Model folder.</param>
-    /// <param name="plan">The plan.</param>
-    /// <param name="steps">The steps.</param>
-    /// <param name="change">Changes a rank's context first; null: nothing does.</param>
-    /// <param name="ended">Looks at a rank's context afterwards.</param>
-    public static GroupResult Run(
-        string folder, ExecutionPlan plan, IReadOnlyList<StepBatch> steps, Func<RankContext, RankContext>? change = null,
-        Action<RankContext>? ended = null)
+    public static GroupResult Run(string folder, ExecutionPlan plan, IReadOnlyList<StepBatch> steps)
     {
         var results = new IReadOnlyList<StepResult>[plan.WorldSize];
         var logits = new List<StepLogits>[plan.WorldSize];
-        OnEachRank(plan, (given, _) =>
+        OnEachRank(plan, (context, _) =>
         {
-            var context = change?.Invoke(given) ?? given;
             using var model = WorkerModel.Load(folder, plan, context);
             var seen = logits[context.Rank] = [];
             model.Runner.LogitSink = seen.Add;
             results[context.Rank] = [.. steps.Select(model.Step)];
-            ended?.Invoke(context);
         });
         var reporting = plan.Ranks.First(r => r.HasOutputHead).Rank;
         return new GroupResult(reporting, results, logits);

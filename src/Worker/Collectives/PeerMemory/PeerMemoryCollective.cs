@@ -12,9 +12,6 @@ namespace TensorParallel.Worker.Collectives.PeerMemory;
 /// </summary>
 internal sealed class PeerMemoryCollective : ICollective
 {
-    /// <summary>Set to 0 or 1 on all ranks: steps of many rows are never, or always, computed in halves.</summary>
-    internal const string HalvesVariable = "TP_PEER_MEMORY_HALVES";
-
     // Above it a gather's two elements a packet cost more than NCCL's start.
     private const long MostGatheredBytes = 32 << 10;
     private static readonly TimeSpan s_farewell = TimeSpan.FromSeconds(2);
@@ -97,24 +94,6 @@ internal sealed class PeerMemoryCollective : ICollective
         _rowCalls.SumNorm(delta, residual, weight, epsilon, normed);
         return true;
     }
-
-    // Halves that are still divided: 8 KiB a row and 4 MiB are 1,024 rows.
-    public int? RowsToHalve(int columns, DType dtype)
-    {
-        var rowBytes = (long)columns * dtype.SizeInBytes();
-        return HalvesSteps && Choice.DividedBytes < long.MaxValue
-            ? (int)Math.Min(int.MaxValue, 2 * ((Choice.DividedBytes + rowBytes - 1) / rowBytes))
-            : null;
-    }
-
-    // Of 2,048 rows' step the sums take a third on four GPUs (8B shape, H200: 7.3 of 20 ms) and an eighth on two (3.7 of 28), which is less
-    // than products lose by halves and by the multiprocessors that they leave: 30.9 ms in halves.
-    private bool HalvesSteps => Environment.GetEnvironmentVariable(HalvesVariable) switch
-    {
-        "0" => false,
-        "1" => true,
-        _ => Size >= 4,
-    };
 
     public void CompleteRows(Tensor residual)
     {

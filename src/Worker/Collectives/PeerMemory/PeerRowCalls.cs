@@ -60,10 +60,7 @@ internal sealed class PeerRowCalls(PeerGroup group)
         }
     }
 
-    /// <summary>
-    /// Lanes: as many blocks as fit on the multiprocessors at once (peer_rows.cu), none without a row. Beside products they are those that
-    /// products leave: 16 take 32 lanes.
-    /// </summary>
+    /// <summary>Lanes: as many blocks as fit on the GPU at once (peer_rows.cu), none without a row.</summary>
     internal static int Lanes(int multiprocessors, int ranks, int kept, int rows) => Math.Min(
         Math.Min(multiprocessors * (kept == 1 && ranks <= 4 ? 2 : 1), PeerGroup.MostLanes), (rows + ranks - 1) / ranks);
 
@@ -89,8 +86,7 @@ internal sealed class PeerRowCalls(PeerGroup group)
             Epsilon = epsilon,
         };
         var kept = (delta.Columns + PeerCalls.RowElements - 1) / PeerCalls.RowElements;
-        var multiprocessors = _device.IsBeside ? Math.Max(1, _device.SparedMultiprocessors) : _device.Multiprocessors;
-        var lanes = Lanes(multiprocessors, group.Size, kept, delta.Rows);
+        var lanes = Lanes(_device.Multiprocessors, group.Size, kept, delta.Rows);
         var kernel = _device.Modules.Get(CudaKernels.PeerRows(delta.DType, weight.DType, group.Size, kept));
         _device.Launch(kernel, new CudaGrid(lanes, 1, 1, Threads), arguments);
     }

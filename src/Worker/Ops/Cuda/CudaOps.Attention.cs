@@ -95,14 +95,13 @@ internal sealed partial class CudaOps
             return;
         }
 
-        // Sequences of one row and sequences of more go to different kernels; each kernel passes over the others'.
-        var hasLong = rows.Tokens > rows.Sequences;
-        if (hasLong)
+        if (rows.MaxQueryRows > 1)
         {
             LaunchPrefill(fused.DType, heads, rows, arguments);
         }
 
-        if (!hasLong || rows.Sequences > 1)
+        // Sequences of one row and sequences of more go to different kernels; each kernel passes over the others'.
+        if (rows.MaxQueryRows == 1 || rows.Sequences > 1)
         {
             LaunchDecode(fused.DType, heads, rows, arguments, rotates: false);
         }

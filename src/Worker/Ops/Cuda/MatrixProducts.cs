@@ -44,7 +44,7 @@ internal sealed unsafe class MatrixProducts : IDisposable
     {
         var shape = new Shape(
             x.DType, output.DType, x.Rows, weight.Rows, x.Columns, x.RowStride, weight.RowStride, output.RowStride,
-            Alignment(weight), Alignment(x), Alignment(output), bias is not null, _device.SparedMultiprocessors);
+            Alignment(weight), Alignment(x), Alignment(output), bias is not null);
         _device.MakeCurrent();
         if (!_plans.TryGetValue(shape, out var plan))
         {
@@ -113,7 +113,7 @@ internal sealed unsafe class MatrixProducts : IDisposable
         Check(cublasLtMatmulDescSetAttribute(operation, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &address, (nuint)sizeof(nint)));
 
     // The bias runs along the library's rows, which are our columns: one number for each output feature.
-    private nint MakeOperation(nint bias, int spared)
+    private static nint MakeOperation(nint bias)
     {
         nint operation;
         Check(cublasLtMatmulDescCreate(&operation, CUBLAS_COMPUTE_32F, CUDA_R_32F));
@@ -124,13 +124,6 @@ internal sealed unsafe class MatrixProducts : IDisposable
             var epilogue = CUBLASLT_EPILOGUE_BIAS;
             Check(cublasLtMatmulDescSetAttribute(operation, CUBLASLT_MATMUL_DESC_EPILOGUE, &epilogue, sizeof(int)));
             SetBias(operation, bias);
-        }
-
-        if (spared > 0)
-        {
-            // Its kernels take every multiprocessor for as long as the product lasts unless told otherwise.
-            var target = _device.Multiprocessors - spared;
-            Check(cublasLtMatmulDescSetAttribute(operation, CUBLASLT_MATMUL_DESC_SM_COUNT_TARGET, &target, sizeof(int)));
         }
 
         return operation;
@@ -168,10 +161,10 @@ internal sealed unsafe class MatrixProducts : IDisposable
         return null;
     }
 
-    private Plan Describe(Shape shape, nint bias)
+    private static Plan Describe(Shape shape, nint bias)
     {
         nint weight, x, output;
-        var operation = MakeOperation(bias, shape.Spared);
+        var operation = MakeOperation(bias);
         var (input, result) = (TypeOf(shape.Input), TypeOf(shape.Output));
         Check(cublasLtMatrixLayoutCreate(&weight, input, (ulong)shape.K, (ulong)shape.N, shape.WeightStride));
         Check(cublasLtMatrixLayoutCreate(&x, input, (ulong)shape.K, (ulong)shape.T, shape.XStride));
@@ -231,7 +224,7 @@ internal sealed unsafe class MatrixProducts : IDisposable
 
     private readonly record struct Shape(
         DType Input, DType Output, int T, int N, int K, int XStride, int WeightStride, int OutputStride, uint WeightAlignment,
-        uint XAlignment, uint OutputAlignment, bool Bias, int Spared);
+        uint XAlignment, uint OutputAlignment, bool Bias);
 
     private sealed record Plan(nint Operation, nint Weight, nint X, nint Output, cublasLtMatmulAlgo_t Algorithm);
 }

@@ -11,8 +11,7 @@
 //   3. it copies the peers' normed rows, four behind, out of its mailbox.
 // Waits of lane b are for what lanes b sent before a wait of the same depth, so lanes need no other lanes; all are on the GPU at
 // once all the same (peer.cuh): at most BLOCKS a multiprocessor, which __launch_bounds__ makes room for: 2 x 512 threads x 64
-// registers are 65,536. Beside products, on a stream of its own with fewer lanes, a lane may have to wait for a multiprocessor; products end
-// by themselves, and nothing on their stream waits for a peer meanwhile: such calls there wait for this stream first. Nothing here is used twice in a call, and once is enough across calls: a rank stores parts of the next call
+// registers are 65,536. Nothing here is used twice in a call, and once is enough across calls: a rank stores parts of the next call
 // only after this call has ended there, so after every owner has sent rows that it made of the parts before; and an owner stores
 // rows of the next call only after it has the next call's parts, which that rank sent after it had copied the rows before.
 #include "peer.cuh"
