@@ -22,11 +22,11 @@ bench() { # name, then options of bench
 }
 bench single --gpus 0 --prompt-tokens 512 --batch 1 --new-tokens 128 --runs 3
 bench stream --gpus "$all" --device-map --prompt-tokens 512 --batch 1 --new-tokens 128 --runs 3
-bench prefill --gpus "$all" --device-map --compare unpipelined --prompt-tokens 2048 --batch 8 --new-tokens 4 --runs 3
+bench prefill --gpus "$all" --device-map --compare unpipelined --prompt-tokens 2048 --batch 8 --new-tokens 1 --runs 5
 # As many layers on every GPU: what prompts like best. fit counts bytes of weights, which decoding reads: embedding and head weigh 2 layers each.
 even=$(awk -v n="$gpus" 'BEGIN { printf "{\"model.embed_tokens\":0,\"model.rotary_emb\":0,\"model.norm\":%d,\"lm_head\":%d", n - 1, n - 1
     for (i = 0; i < 32; i++) printf ",\"model.layers.%d\":%d", i, int(i * n / 32); print "}" }')
-bench prefill-even --gpus "$all" --device-map "$even" --compare unpipelined --prompt-tokens 2048 --batch 8 --new-tokens 4 --runs 3
+bench prefill-even --gpus "$all" --device-map "$even" --compare unpipelined --prompt-tokens 2048 --batch 8 --new-tokens 1 --runs 5
 bench decode --gpus "$all" --device-map --compare unpipelined --prompt-tokens 1024 --batch 256 --new-tokens 48 --runs 2
 for file in single stream prefill prefill-even decode; do
     [ -s "$logs/$file.txt" ] && { echo "== $file"; grep -v -E "^(processes?|driver|context|device|collective|kernels|model|coordinator) +[0-9]" "$logs/$file.txt" | cut -c1-170; }
