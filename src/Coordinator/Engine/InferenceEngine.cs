@@ -80,6 +80,22 @@ internal sealed class InferenceEngine : IAsyncDisposable
     }
 
     /// <summary>
+    /// A place in the queue for a request that waits for something else first: it counts among those that wait, and where too many do it is
+    /// refused now. Dispose it after <see cref="GenerateAsync"/>.
+    /// </summary>
+    /// <exception cref="EngineBusyException">As many wait as may.</exception>
+    /// <exception cref="EngineUnavailableException">The engine takes no requests.</exception>
+    public QueuePlace Reserve()
+    {
+        if (_loop.Refusal is { } refusal)
+        {
+            throw new EngineUnavailableException(refusal);
+        }
+
+        return _waiting.TryReserve() ? new QueuePlace(_waiting) : throw new EngineBusyException(_waiting.Capacity);
+    }
+
+    /// <summary>
     /// Runs one request: its tokens in order, then <see cref="GenerateEvent.Finished"/>. Ending the enumeration early,
     /// or cancelling it, ends the computation. Throws, at the first or a later move: <see cref="RequestException"/>,
     /// <see cref="EngineBusyException"/>, <see cref="EngineUnavailableException"/>, <see cref="WorkerLostException"/>.
@@ -89,13 +105,14 @@ internal sealed class InferenceEngine : IAsyncDisposable
     /// <param name="ended">
     /// Called when nothing is computed for it any more, on any thread, whatever is still to be read; not where it was never accepted.
     /// </param>
+    /// <param name="place">Its place in the queue; null: it gets one now, or is refused.</param>
     public async IAsyncEnumerable<GenerateEvent> GenerateAsync(
-        GenerateRequest request, [EnumeratorCancellation] CancellationToken cancellationToken, Action? ended = null)
+        GenerateRequest request, [EnumeratorCancellation] CancellationToken cancellationToken, Action? ended = null, QueuePlace? place = null)
     {
         cancellationToken.ThrowIfCancellationRequested();
         var text = new GenerationText(_tokenizer, request.StopStrings);
         var clock = new GenerationClock(request.PromptIds.Count, _time);
-        var sequence = Submit(request, ended);
+        var sequence = Submit(request, ended, place);
         try
         {
             await foreach (var (sampled, timestamp, finish) in sequence.Output.ReadAllAsync(cancellationToken))
@@ -171,23 +188,19 @@ internal sealed class InferenceEngine : IAsyncDisposable
         _stopping.Dispose();
     }
 
-    private Sequence Submit(GenerateRequest request, Action? ended)
+    private Sequence Submit(GenerateRequest request, Action? ended, QueuePlace? place)
     {
         if (_tokenizer is null && request.StopStrings.Count > 0)
         {
             throw new RequestException(["Stop strings need a tokenizer, and the model folder has no tokenizer.json."]);
         }
 
-        if (_loop.Refusal is { } refusal)
+        if (place is not null && _loop.Refusal is { } refusal)
         {
-            throw new EngineUnavailableException(refusal);
+            throw new EngineUnavailableException(refusal); // since the place was reserved
         }
 
-        if (!_waiting.TryReserve())
-        {
-            throw new EngineBusyException(_waiting.Capacity);
-        }
-
+        (place ?? Reserve()).Take();
         var sequence = new Sequence(request, ended);
         _loop.Enqueue(sequence);
         return sequence;

@@ -18,14 +18,16 @@ internal sealed record ServedModel(
     public IDeviceTurns? Turns { get; init; }
 
     /// <summary>
-    /// <see cref="InferenceEngine.GenerateAsync"/>, as soon as the model is on its devices. The turn ends with the computation, not with
-    /// the reader: a client that pauses keeps nobody from the devices.
+    /// <see cref="InferenceEngine.GenerateAsync"/>, as soon as the model is on its devices; until then the request has a place in the
+    /// engine's queue, so that it is counted, and refused where too many wait. The turn ends with the computation, not with the reader: a
+    /// client that pauses keeps nobody from the devices.
     /// </summary>
     public async IAsyncEnumerable<GenerateEvent> GenerateAsync(
         GenerateRequest request, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
+        using var place = Turns is null ? null : Engine.Reserve();
         using var turn = Turns is null ? null : await Turns.EnterAsync(cancellationToken);
-        await foreach (var generated in Engine.GenerateAsync(request, cancellationToken, turn is null ? null : turn.Dispose))
+        await foreach (var generated in Engine.GenerateAsync(request, cancellationToken, turn is null ? null : turn.Dispose, place))
         {
             yield return generated;
         }
