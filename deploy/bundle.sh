@@ -18,7 +18,7 @@ rm -rf "$stage"
 mkdir -p "$stage/app" "$(dirname "$archive")"
 
 # Builds of their own (--artifacts-path): the working tree's bin and obj stay as they are. Coordinator and worker come last and as machine
-# code: what runs a few times for each prompt would else be interpreted as slowly as first compiled (3 ms of a prompt's 24 on four GPUs).
+# code: what runs a few times for each prompt would else stay for long as it is compiled first, for a quick start (3 ms of a prompt's 24 on four GPUs).
 for project in tests/Worker.Gpu.Tests tests/Benchmarks src/Coordinator src/Worker; do
     case $project in src/*) ready=true ;; *) ready=false ;; esac
     dotnet publish "$project" --configuration Release --runtime linux-x64 --self-contained true \

@@ -56,9 +56,9 @@ internal sealed class GroupRead(
                 file.ThrowIfChanged();
             }
         }
-        catch (CheckpointException e)
+        catch (Exception e)
         {
-            Note(new CheckpointException($"Rank {rank}: {e.Message}", e));
+            Note(e is CheckpointException ? new CheckpointException($"Rank {rank}: {e.Message}", e) : e); // whatever it is, Wait ends with it
         }
 
         _ended.SetResult();

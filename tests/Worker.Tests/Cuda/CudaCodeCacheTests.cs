@@ -77,6 +77,17 @@ public sealed class CudaCodeCacheTests : IDisposable
         Assert.Throws<NativeException>(() => cache.Get(broken, Architecture));
     }
 
+    [Theory]
+    [InlineData(64)]
+    [InlineData(112)] // in no list
+    public void Every_decode_kernel_of_a_models_head_size_is_made_ready(int headDim)
+    {
+        var kernels = CudaKernels.Of(DType.BF16, [headDim], 90, 227 * 1024).ToList();
+
+        Assert.All(DecodeShape.All(headDim, 90, 227 * 1024), shape =>
+            Assert.Contains(CudaKernels.AttentionDecode(DType.BF16, headDim, shape, rotates: false), kernels));
+    }
+
     [Fact]
     public void A_models_kernels_are_those_of_its_dtype_and_head_size()
     {

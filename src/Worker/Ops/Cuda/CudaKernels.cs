@@ -9,8 +9,11 @@ namespace TensorParallel.Worker.Ops.Cuda;
 /// </summary>
 internal static class CudaKernels
 {
-    /// <summary>Head sizes of <see cref="All"/>: the tuned ones and odd ones; any multiple of 8 up to 256 works.</summary>
-    private static readonly int[] s_headDims = [8, 24, 64, 72, 80, 96, 112, 128, 160, 192, 256];
+    /// <summary>
+    /// Head sizes of <see cref="All"/>: the tuned ones, the smallest, and one each that is a multiple of 8 and of 16 alone; any multiple of 8 up
+    /// to 256 works.
+    /// </summary>
+    private static readonly int[] s_headDims = [8, 64, 72, 80, 96, 128, 192, 256];
 
     /// <summary>Dtypes that tensor-core kernels take.</summary>
     private static readonly DType[] s_halves = [DType.BF16, DType.F16];
@@ -96,13 +99,14 @@ internal static class CudaKernels
 
     public static CudaKernel SamplingRows(string entry) => new("sampling_rows.cu", entry, string.Empty);
 
-    /// <summary>Those of <see cref="All"/> that a model of one dtype can ask for; results may be f32.</summary>
+    /// <summary>What a model of one dtype and these head sizes, listed in <see cref="All"/> or not, can ask for; results may be f32.</summary>
     public static IEnumerable<CudaKernel> Of(
         DType dtype, IReadOnlyCollection<int> headDims, int capability, int sharedMemoryBytes)
     {
         var types = CudaElement.All.Select(CudaElement.Name).ToArray();
         var own = CudaElement.Name(dtype);
-        return All(capability, sharedMemoryBytes).Where(kernel => kernel.Defines.Split(' ').Select(d => d.Split('=')).All(define =>
+        int[] tuned = [.. headDims.Where(size => size % 8 == 0 && size is > 0 and <= 256)];
+        return OfOneDevice(capability, sharedMemoryBytes, tuned).Concat(OfGroups()).Where(kernel => kernel.Defines.Split(' ').Select(d => d.Split('=')).All(define =>
             define is ["HEAD_DIM", var size]
                 ? headDims.Contains(int.Parse(size, System.Globalization.CultureInfo.InvariantCulture))
                 : !types.Contains(define[^1]) || define[^1] == own || define is ["OUT", "f32"]));
@@ -113,7 +117,7 @@ internal static class CudaKernels
 
     /// <summary>All variants for a device of this compute capability (90: 9.0) and with this much shared memory a block.</summary>
     public static IEnumerable<CudaKernel> All(int capability, int sharedMemoryBytes) =>
-        [.. OfOneDevice(capability, sharedMemoryBytes), .. OfGroups()];
+        [.. OfOneDevice(capability, sharedMemoryBytes, s_headDims), .. OfGroups()];
 
     // Between GPUs: two ranks, some odd number, and the most.
     private static IEnumerable<CudaKernel> OfGroups()
@@ -140,7 +144,7 @@ internal static class CudaKernels
         }
     }
 
-    private static IEnumerable<CudaKernel> OfOneDevice(int capability, int sharedMemoryBytes)
+    private static IEnumerable<CudaKernel> OfOneDevice(int capability, int sharedMemoryBytes, int[] headDims)
     {
         yield return TokenIds;
         yield return ReadSum();
@@ -187,10 +191,9 @@ internal static class CudaKernels
                 yield return GemvFew(t, DType.F32, rows, weightRows, gated: false);
             }
 
-            foreach (var headDim in s_headDims)
+            foreach (var headDim in headDims)
             {
-                // Blocks change nothing but launch bounds: one head size stands for all.
-                foreach (var shape in DecodeShape.All(headDim, capability, sharedMemoryBytes).Where(s => s.Blocks == 1 || headDim == 128))
+                foreach (var shape in DecodeShape.All(headDim, capability, sharedMemoryBytes))
                 {
                     yield return AttentionDecode(t, headDim, shape, rotates: false);
                     if (DecodeShape.CanRotate(headDim))

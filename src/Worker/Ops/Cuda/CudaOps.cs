@@ -68,7 +68,7 @@ internal sealed partial class CudaOps : IDeviceOps
     /// <summary>For benchmarks and tests: how parts of decode attention join, where it can be had; null: the best.</summary>
     public DecodeJoin? DecodeJoin { get; set; }
 
-    /// <summary>Blocks of decode attention that a multiprocessor is to hold, 1 or 2; null: as contexts suggest.</summary>
+    /// <summary>For benchmarks and tests: blocks of decode attention that a multiprocessor is to hold, 1 or 2; null: as contexts suggest.</summary>
     public int? DecodeBlocksEach { get; set; }
 
     /// <summary>
