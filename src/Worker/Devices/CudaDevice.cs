@@ -171,6 +171,35 @@ internal sealed unsafe partial class CudaDevice : IDevice
         }
     }
 
+    /// <summary>Clusters of such a launch that the empty device holds at once: some multiprocessors of a group may be left over.</summary>
+    public int ClustersAtOnce(CudaFunction function, CudaGrid grid)
+    {
+        MakeCurrent();
+        var attribute = new CUlaunchAttribute
+        {
+            id = CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION,
+            clusterX = (uint)grid.ClusterX,
+            clusterY = 1,
+            clusterZ = 1,
+        };
+        var config = new CUlaunchConfig
+        {
+            gridDimX = (uint)grid.X,
+            gridDimY = (uint)grid.Y,
+            gridDimZ = (uint)grid.Z,
+            blockDimX = (uint)grid.Threads,
+            blockDimY = 1,
+            blockDimZ = 1,
+            sharedMemBytes = (uint)grid.SharedBytes,
+            hStream = Stream,
+            attrs = &attribute,
+            numAttrs = 1,
+        };
+        int clusters;
+        Check(cuOccupancyMaxActiveClusters(&clusters, function.Handle, &config), $"cuOccupancyMaxActiveClusters of {function.Name} as {grid}");
+        return clusters;
+    }
+
     public IRepeatedWork RepeatWork() => RecordsGraphs ? new CudaGraphs(this) : new ImmediateWork();
 
     public void Dispose()

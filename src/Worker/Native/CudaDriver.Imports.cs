@@ -137,6 +137,9 @@ internal static unsafe partial class CudaDriver
     internal static partial int cuLaunchKernelEx(CUlaunchConfig* config, nint function, void** parameters, void** extra);
 
     [LibraryImport(Library)]
+    internal static partial int cuOccupancyMaxActiveClusters(int* clusters, nint function, CUlaunchConfig* config);
+
+    [LibraryImport(Library)]
     internal static partial int cuIpcGetMemHandle(CUipcMemHandle* handle, ulong address);
 
     [LibraryImport(Library, EntryPoint = "cuIpcOpenMemHandle_v2")]

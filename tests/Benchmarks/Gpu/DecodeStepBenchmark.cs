@@ -78,6 +78,33 @@ internal static class DecodeStepBenchmark
         (bench.Ops.FusesRotation, bench.Ops.FusesActivation, bench.Ops.FewWeightRows) = (own.FusesRotation, own.FusesActivation, null);
     }
 
+    /// <summary>Batches that gemm_stream.cu can serve, with and without it, by carve-out.</summary>
+    public static void RunStreamed(GpuBench bench)
+    {
+        var own = bench.Device.Modules.Carveout;
+        foreach (var ranks in (int[])[1, 2, 4])
+        {
+            using var step = new Step(bench, ranks, 640);
+            foreach (var batch in (int[])[3, 4, 8, 16, 24, 32, 48, 64])
+            {
+                var line = $"rank of {ranks}, batch {batch,2}, us:";
+                foreach (var carveout in (int[])[own, 100])
+                {
+                    bench.Device.Modules.SetCarveout(carveout);
+                    bench.Ops.StreamsProducts = false;
+                    line += $" | {carveout} without {step.Time(batch),8:F1}";
+                    bench.Ops.StreamsProducts = true;
+                    line += $" streamed {step.Time(batch),8:F1}";
+                }
+
+                Console.WriteLine(line);
+            }
+        }
+
+        bench.Device.Modules.SetCarveout(own);
+        bench.Ops.StreamsProducts = null;
+    }
+
     private sealed class Step : IDisposable
     {
         private readonly GpuBench _bench;

@@ -1,6 +1,7 @@
 using TensorParallel.Protocol.Architectures;
 using TensorParallel.Protocol.Checkpoints;
 using TensorParallel.Worker.Devices;
+using TensorParallel.Worker.Ops.Cuda;
 
 namespace TensorParallel.Benchmarks.Gpu;
 
@@ -70,6 +71,49 @@ internal static class GemvBenchmark
         }
 
         static string Name(int? choice) => choice switch { null => "by shape", 0 => "tensor cores", _ => $"{choice} rows" };
+    }
+
+    /// <summary>Products of some rows by gemm_stream.cu, its rings, and numbers of parts, beside what else there is.</summary>
+    public static void RunStream(GpuBench bench)
+    {
+        foreach (var (name, rows, columns) in s_shapes.Where(s => s.Name is not "head/1" and not "head/2"))
+        {
+            var bytes = (long)rows * columns * 2;
+            var weights = Enumerable.Range(0, GpuBench.Copies(bytes)).Select(_ => bench.Random(rows, columns)).ToArray();
+            foreach (var tokens in (int[])[4, 16, 32, 64])
+            {
+                var x = bench.Random(tokens, columns);
+                var output = ((IDevice)bench.Device).AllocateTensor(DType.BF16, tokens, rows, MemoryPurpose.Workspace);
+                double Time(bool streams, (int Stages, int Parts)? cut)
+                {
+                    (bench.Ops.StreamsProducts, bench.Ops.StreamCut) = (streams, cut);
+                    return bench.Microseconds(
+                        Math.Max(16, weights.Length), i => bench.Ops.MatMul(x, weights[i % weights.Length], null, output));
+                }
+
+                var line = $"{name,-10} {rows,6} x {columns,-6} T={tokens,-3} bytes {bytes / 4.3e6,5:F1} | without {Time(false, null),6:F2} | by shape {Time(true, null),6:F2}";
+                var room = StreamShape.Sizes.First(size => tokens <= size);
+                foreach (var shares in (bool[])[false, true])
+                {
+                    var stages = StreamShape.StagesOf(room, shares);
+                    foreach (var parts in (int[])[1, 2, 3, 4, 8])
+                    {
+                        line += parts <= columns / 128 && parts * rows / 128 < 600 ? $" | {stages}, {parts}: {Time(true, (stages, parts)),6:F2}" : "";
+                    }
+                }
+
+                Console.WriteLine(line);
+                x.Buffer.Dispose();
+                output.Buffer.Dispose();
+            }
+
+            foreach (var weight in weights)
+            {
+                weight.Buffer.Dispose();
+            }
+        }
+
+        (bench.Ops.StreamsProducts, bench.Ops.StreamCut) = (null, null);
     }
 
     public static void Run(GpuBench bench)

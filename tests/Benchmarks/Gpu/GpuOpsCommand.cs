@@ -13,6 +13,8 @@ internal static class GpuOpsCommand
         ["load"] = LoadBenchmark.Run,
         ["gemv"] = GemvBenchmark.Run,
         ["gemv-choices"] = GemvBenchmark.RunChoices,
+        ["stream"] = GemvBenchmark.RunStream,
+        ["stream-step"] = DecodeStepBenchmark.RunStreamed,
         ["decode"] = DecodeAttentionBenchmark.Run,
         ["rows"] = RowsBenchmark.Run,
         ["prefill"] = PrefillBenchmark.Run,
@@ -25,7 +27,7 @@ internal static class GpuOpsCommand
     };
 
     // Only by name: what writes 16 GB of memory-backed files, and what runs several sections in one.
-    private static readonly string[] s_byName = ["load", "attention"];
+    private static readonly string[] s_byName = ["load", "attention", "stream", "stream-step"];
 
     public static int Run(IReadOnlyList<string> sections)
     {

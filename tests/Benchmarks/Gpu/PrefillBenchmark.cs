@@ -32,11 +32,16 @@ internal static class PrefillBenchmark
     /// <summary>Attention alone, by each kernel: whole prompts, chunks after an earlier context, other head sizes, several prompts.</summary>
     public static void RunAttention(GpuBench bench)
     {
-        var methods = Enum.GetValues<PrefillMethod>();
-        Console.WriteLine($"prefill attention: us and TFLOP/s by {string.Join(", ", methods)}");
+        (PrefillMethod Method, PrefillSpread Spread)[] ways =
+        [
+            (PrefillMethod.Mma, PrefillSpread.Together), (PrefillMethod.Wgmma, PrefillSpread.Together),
+            (PrefillMethod.Wgmma, PrefillSpread.Mirrored), (PrefillMethod.Wgmma, PrefillSpread.Apart),
+        ];
+        Console.WriteLine($"prefill attention: us and TFLOP/s by {string.Join(", ", ways)}");
         foreach (var (queryHeads, kvHeads, size, sequences, past, tokens) in ((int, int, int, int, int, int)[])[
             (32, 8, 128, 1, 0, 512), (32, 8, 128, 1, 0, 2048), (32, 8, 128, 1, 0, 8192), (32, 8, 128, 1, 7680, 512),
-            (32, 8, 128, 8, 0, 512), (8, 2, 128, 1, 0, 2048), (32, 8, 64, 1, 0, 2048), (32, 8, 96, 1, 0, 2048), (16, 8, 256, 1, 0, 2048)])
+            (32, 8, 128, 8, 0, 512), (8, 2, 128, 1, 0, 512), (8, 2, 128, 1, 0, 2048),
+            (8, 2, 128, 1, 6144, 2048), (16, 4, 128, 1, 0, 2048), (32, 8, 64, 1, 0, 2048), (32, 8, 96, 1, 0, 2048), (16, 8, 256, 1, 0, 2048)])
         {
             var heads = new HeadLayout(0, queryHeads, 0, kvHeads, queryHeads / kvHeads, size);
             using var step = new PagedStep(bench, heads, sequences, past, tokens);
@@ -46,16 +51,16 @@ internal static class PrefillBenchmark
             // Two products of 2 operations over the tokens that each row sees.
             var flops = 4.0 * sequences * tokens * (past + ((tokens + 1) / 2.0)) * queryHeads * size;
             var line = $"{queryHeads,2}/{kvHeads} of {size,-3} {sequences} x {tokens,-5} after {past,-5}";
-            foreach (var method in methods)
+            foreach (var (method, spread) in ways)
             {
-                bench.Ops.PrefillMethod = method;
+                (bench.Ops.PrefillMethod, bench.Ops.PrefillSpread) = (method, spread);
                 var time = bench.Microseconds(
                     4, _ => bench.Ops.Attention(
                         fused, heads, new AttentionOptions(1 / MathF.Sqrt(size)), step.Rows, step.Cache, output));
                 line += $" |{time,9:F1} {flops / time / 1e6,4:F0}";
             }
 
-            bench.Ops.PrefillMethod = null;
+            (bench.Ops.PrefillMethod, bench.Ops.PrefillSpread) = (null, null);
             Console.WriteLine(line);
             fused.Buffer.Dispose();
             output.Buffer.Dispose();

@@ -10,6 +10,12 @@ namespace TensorParallel.Worker.Gpu.Tests.Ops;
 /// <summary>The conformance cases with activations and cache of one 2-byte dtype, rows aligned: the tensor-core kernels.</summary>
 public abstract class TensorCoreConformance : OpsConformance
 {
+    private static readonly (PrefillMethod Method, PrefillSpread Spread)[] s_prefills =
+    [
+        (PrefillMethod.Mma, PrefillSpread.Together), (PrefillMethod.Wgmma, PrefillSpread.Together),
+        (PrefillMethod.Wgmma, PrefillSpread.Mirrored), (PrefillMethod.Wgmma, PrefillSpread.Apart),
+    ];
+
     private readonly CudaOps _ops;
 
     private protected TensorCoreConformance(ITestOutputHelper output, CudaDevice device, CudaOps ops)
@@ -88,9 +94,9 @@ public abstract class TensorCoreConformance : OpsConformance
     [InlineData(256)]
     public void Prefill_matches_by_every_method(int headDim)
     {
-        foreach (var method in Enum.GetValues<PrefillMethod>())
+        foreach (var (method, spread) in s_prefills)
         {
-            _ops.PrefillMethod = method;
+            (_ops.PrefillMethod, _ops.PrefillSpread) = (method, spread);
             var heads = new HeadLayout(0, 8, 0, 2, 4, headDim);
             Attend(new PagedCase(heads, Activation, 16, (0, 2)));
             Attend(new PagedCase(heads, Activation, 16, (0, 128 + Random.Next(-2, 3))));
@@ -110,9 +116,9 @@ public abstract class TensorCoreConformance : OpsConformance
     [Fact]
     public void Prefill_of_many_sequences_matches_by_every_method()
     {
-        foreach (var method in Enum.GetValues<PrefillMethod>())
+        foreach (var (method, spread) in s_prefills)
         {
-            _ops.PrefillMethod = method;
+            (_ops.PrefillMethod, _ops.PrefillSpread) = (method, spread);
             var sequences = Enumerable.Range(0, 70).Select(i => (Random.Next(0, 40), i % 3 == 0 ? 1 : Random.Next(1, 9))).ToArray();
             Attend(new PagedCase(new HeadLayout(0, 4, 0, 2, 2, 64), Activation, 16, sequences));
             Attend(new PagedCase(new HeadLayout(6, 6, 1, 2, 4, 64), Activation, 16, (100, 57), (0, 3)));

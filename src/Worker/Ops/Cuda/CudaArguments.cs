@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using TensorParallel.Worker.Devices;
 
 namespace TensorParallel.Worker.Ops.Cuda;
 
@@ -80,6 +81,23 @@ internal static class CudaArguments
         internal int RowsPerBlockOrWide;
         internal int BiasType;
         internal int Activation;
+    }
+
+    /// <summary>gemm_stream.cu.</summary>
+    [StructLayout(LayoutKind.Sequential, Size = 320)] // a multiple of 64, as the tensor maps ask for
+    internal struct GemmStream
+    {
+        internal CudaTensorMap Weight;
+        internal CudaTensorMap X;
+        internal nint Bias;
+        internal nint Output;
+        internal long OutputStride;
+        internal int Tokens;
+        internal int N;
+        internal int K;
+        internal int BiasType;
+        internal int Activation;
+        internal int Wide;
     }
 
     /// <summary>rope.cu.</summary>
@@ -213,5 +231,6 @@ internal static class CudaArguments
         internal float SoftCap;
         internal int Held;
         internal int Early;
+        internal int Spread;
     }
 }

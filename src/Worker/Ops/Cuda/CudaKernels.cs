@@ -37,6 +37,11 @@ internal static class CudaKernels
         "gemv.cu", "gemv",
         $"T={CudaElement.Name(input)} OUT={CudaElement.Name(output)} MT={(wideTile ? 2 : 1)} NT={(manyRows ? 2 : 1)} {Gated(gated)}");
 
+    /// <summary>Products of up to <paramref name="shape"/>'s rows on Hopper.</summary>
+    public static CudaKernel GemmStream(DType input, DType output, StreamShape shape, bool gated) => new(
+        "gemm_stream.cu", "gemm_stream",
+        $"T={CudaElement.Name(input)} OUT={CudaElement.Name(output)} ROWS={shape.Rows} STAGES={shape.Stages} {Gated(gated)}");
+
     /// <summary>Products of 1 or 2 rows; <paramref name="weightRows"/> of a block: 2, 4 or 8.</summary>
     public static CudaKernel GemvFew(DType input, DType output, int rows, int weightRows, bool gated) => new(
         "gemv_few.cu", "gemv_few",
@@ -189,6 +194,13 @@ internal static class CudaKernels
                 yield return GemvFew(t, t, rows, weightRows, gated: false);
                 yield return GemvFew(t, t, rows, weightRows, gated: true);
                 yield return GemvFew(t, DType.F32, rows, weightRows, gated: false);
+            }
+
+            foreach (var shape in StreamShape.Takes(1, capability) ? StreamShape.All() : [])
+            {
+                yield return GemmStream(t, t, shape, gated: false);
+                yield return GemmStream(t, t, shape, gated: true);
+                yield return GemmStream(t, DType.F32, shape, gated: false);
             }
 
             foreach (var headDim in headDims)

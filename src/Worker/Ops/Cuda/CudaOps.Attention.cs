@@ -116,24 +116,41 @@ internal sealed partial class CudaOps
     private static bool IsWideRow(Tensor tensor) =>
         tensor.Address % 16 == 0 && (long)tensor.RowStride * tensor.DType.SizeInBytes() % 16 == 0;
 
-    private void LaunchPrefill(DType dtype, HeadLayout heads, StepRows rows, in CudaArguments.Attention arguments)
+    private void LaunchPrefill(DType dtype, HeadLayout heads, StepRows rows, CudaArguments.Attention arguments)
     {
         var shape = PrefillShape.For(heads.HeadDim, _device.Capability, _device.SharedMemoryBytes, PrefillMethod);
         var function = _device.Modules.Get(shape.Kernel(dtype), shape.SharedBytes);
-        var tiles = PrefillTiles(rows, Math.Min(heads.GroupSize, heads.QueryHeads));
+        var headsEach = Math.Min(heads.GroupSize, heads.QueryHeads);
+        var spread = SpreadOf(shape.Method, rows, headsEach, heads.KeyValueHeads, arguments.Window);
+        arguments.Spread = (int)spread;
+        var tiles = PrefillTiles(rows, headsEach, RowsOf(spread));
         _device.Launch(function, new CudaGrid(heads.KeyValueHeads, tiles, 1, shape.Threads, shape.SharedBytes), arguments);
+    }
+
+    private static int RowsOf(PrefillSpread spread) => spread == Cuda.PrefillSpread.Apart ? PrefillShape.Rows / 2 : PrefillShape.Rows;
+
+    // Blocks that all run at once end with the longest of them. 2,048 rows of 8 heads over 2 KV heads are 128 blocks for 132
+    // multiprocessors: the last has 2,048 tokens to see where the average has 1,024, mirrored each has 2,048 for half of its rows.
+    private PrefillSpread SpreadOf(PrefillMethod method, StepRows rows, int headsEach, int kvHeads, int window)
+    {
+        bool Fits(PrefillSpread spread) => (long)PrefillTiles(rows, headsEach, RowsOf(spread)) * kvHeads <= _device.Multiprocessors;
+        return method != Cuda.PrefillMethod.Wgmma ? Cuda.PrefillSpread.Together
+            : PrefillSpread is { } wanted && (window == 0 || wanted != Cuda.PrefillSpread.Mirrored) ? wanted
+            : Fits(Cuda.PrefillSpread.Apart) ? Cuda.PrefillSpread.Apart
+            : window == 0 && Fits(Cuda.PrefillSpread.Mirrored) ? Cuda.PrefillSpread.Mirrored
+            : Cuda.PrefillSpread.Together;
     }
 
     /// <summary>
     /// At least the tiles of all sequences with more than one row; a tile has rows of one sequence. 2,048 rows with 4 heads a KV head:
     /// 64; 512 rows of one sequence beside 63 sequences of one: at most 575 · 4 / 128 + 64 = 81, and what is too much ends at once.
     /// </summary>
-    private static int PrefillTiles(StepRows rows, int headsEach)
+    private static int PrefillTiles(StepRows rows, int headsEach, int tileRows)
     {
         var pairs = (long)rows.Tokens * headsEach;
         var most = Math.Min(rows.Sequences, rows.Tokens / 2);
-        var longest = (((long)rows.MaxQueryRows * headsEach) + PrefillShape.Rows - 1) / PrefillShape.Rows;
-        return checked((int)Math.Min((pairs / PrefillShape.Rows) + most, most * longest));
+        var longest = (((long)rows.MaxQueryRows * headsEach) + tileRows - 1) / tileRows;
+        return checked((int)Math.Min((pairs / tileRows) + most, most * longest));
     }
 
     private void LaunchDecode(

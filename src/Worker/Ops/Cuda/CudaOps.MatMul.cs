@@ -19,6 +19,9 @@ internal sealed partial class CudaOps
     private const int PlainRows = 8;
     private const int PlainTokens = 4;
 
+    // A shape's kernels differ in types and epilogue, which have no say in how many clusters fit.
+    private readonly Dictionary<StreamShape, int> _clustersAtOnce = [];
+
     public void MatMul(Tensor x, Tensor weight, Tensor? bias, Tensor output)
     {
         CudaOperand.CheckFloat(_device, x, output.Rows, weight.Columns);
@@ -39,7 +42,11 @@ internal sealed partial class CudaOps
             return;
         }
 
-        if (!IsForLibrary(x, weight) || !TryProducts(x, weight, bias, output))
+        if (IsForStream(x, weight))
+        {
+            Stream(x, weight, bias, output, null);
+        }
+        else if (!IsForLibrary(x, weight) || !TryProducts(x, weight, bias, output))
         {
             MultiplyByKernels(x, weight, bias, output);
         }
@@ -54,6 +61,12 @@ internal sealed partial class CudaOps
         if (bias is { } given)
         {
             CudaOperand.CheckFloat(_device, given, 1, weight.Rows, nameof(bias));
+        }
+
+        if (output.Rows > 0 && output.Columns > 0 && FusesActivation && IsForStream(x, weight))
+        {
+            Stream(x, weight, bias, output, activation);
+            return;
         }
 
         // Where cuBLASLt makes the product the activation is a small part of it.
@@ -72,6 +85,10 @@ internal sealed partial class CudaOps
     private bool IsForLibrary(Tensor x, Tensor weight) =>
         _products is not null && x.DType == weight.DType && x.Columns > 0
             && GemvShape.IsForLibrary(x.Rows, weight.Rows, weight.Columns);
+
+    private bool IsForStream(Tensor x, Tensor weight) =>
+        Streams(x, weight) && StreamShape.Takes(x.Rows, _device.Capability)
+            && (StreamsProducts ?? GemvShape.IsForStream(x.Rows));
 
     // Whether gemv.cu and gemv_few.cu take these operands.
     private static bool Streams(Tensor x, Tensor weight) =>
@@ -170,6 +187,45 @@ internal sealed partial class CudaOps
         var function = _device.Modules.Get(kernel, GemvShape.SharedBytes);
         var blocks = CeilDiv(output.Columns, arguments.RowsPerBlockOrWide);
         _device.Launch(function, new CudaGrid(blocks, 1, 1, GemvShape.Threads, GemvShape.SharedBytes), arguments);
+    }
+
+    // With an activation the weight is [gate | up] and the output has half its rows as columns.
+    private void Stream(Tensor x, Tensor weight, Tensor? bias, Tensor output, ActivationKind? activation)
+    {
+        var gated = activation is not null;
+        var shape = StreamShape.For(
+            x.Rows, weight.Rows, weight.Columns, _device.Multiprocessors, shape => ClustersAtOnce(x.DType, output.DType, shape, gated));
+        shape = StreamCut is { } cut ? shape with { Stages = cut.Stages, Parts = cut.Parts } : shape;
+        var elements = output.DType.SizeInBytes();
+        var arguments = new CudaArguments.GemmStream
+        {
+            Weight = CudaTensorMap.Of(_device, weight, StreamShape.BoxRows),
+            X = CudaTensorMap.Of(_device, x, shape.Rows),
+            Bias = bias?.Address ?? 0,
+            Output = output.Address,
+            OutputStride = output.RowStride,
+            Tokens = x.Rows,
+            N = output.Columns,
+            K = x.Columns,
+            BiasType = bias is { } given ? CudaElement.Code(given.DType) : 0,
+            Activation = gated ? KindOf(activation!.Value) : 0,
+            Wide = output.Address % (4 * elements) == 0 && output.RowStride % 4 == 0 ? 1 : 0,
+        };
+        var function = _device.Modules.Get(CudaKernels.GemmStream(x.DType, output.DType, shape, gated), shape.SharedBytes);
+        var tiles = CeilDiv(output.Columns, gated ? StreamShape.Tile / 2 : StreamShape.Tile);
+        _device.Launch(function, new CudaGrid(shape.Parts, tiles, 1, StreamShape.Threads, shape.SharedBytes, shape.Parts), arguments);
+    }
+
+    private int ClustersAtOnce(DType input, DType output, StreamShape shape, bool gated)
+    {
+        if (!_clustersAtOnce.TryGetValue(shape, out var clusters))
+        {
+            var function = _device.Modules.Get(CudaKernels.GemmStream(input, output, shape, gated), shape.SharedBytes);
+            var grid = new CudaGrid(shape.Parts, 1, 1, StreamShape.Threads, shape.SharedBytes, shape.Parts);
+            _clustersAtOnce[shape] = clusters = _device.ClustersAtOnce(function, grid);
+        }
+
+        return clusters;
     }
 
     private void GemvAny(Tensor x, Tensor weight, Tensor? bias, Tensor output)

@@ -56,6 +56,12 @@ internal sealed partial class CudaOps : IDeviceOps
     /// </summary>
     public int? FewWeightRows { get; set; }
 
+    /// <summary>For benchmarks and tests: whether gemm_stream.cu makes products, where it can; null: where it is the fastest.</summary>
+    public bool? StreamsProducts { get; set; }
+
+    /// <summary>For benchmarks and tests: stages and parts of gemm_stream.cu; null: chosen by shape.</summary>
+    public (int Stages, int Parts)? StreamCut { get; set; }
+
     /// <summary>For benchmarks: whether products of few rows apply the gated activation themselves.</summary>
     public bool FusesActivation { get; set; } = s_fused is "all" or "activation";
 
@@ -64,6 +70,9 @@ internal sealed partial class CudaOps : IDeviceOps
 
     /// <summary>For benchmarks and tests: the kernel of prefill attention, where it can be had; null: the best.</summary>
     public PrefillMethod? PrefillMethod { get; set; }
+
+    /// <summary>For benchmarks and tests: which rows a block of prefill attention has, where it can be had; null: as their number suggests.</summary>
+    public PrefillSpread? PrefillSpread { get; set; }
 
     /// <summary>For benchmarks and tests: how parts of decode attention join, where it can be had; null: the best.</summary>
     public DecodeJoin? DecodeJoin { get; set; }

@@ -40,6 +40,7 @@ struct Arguments
     float softCap;          // 0: none
     int held;               // decode: key/value tiles that a warp's ring has room for
     int early;              // decode: keys and values may be read before pdl_wait, see attention_decode.cu
+    int spread;             // attention_wgmma.cu: which rows a block has, see there
 };
 
 // Local query heads [first, first + count) that read local KV head kvHead; rank 1 of 2 with 12 heads over 3: KV head 0 has

@@ -4,6 +4,14 @@
 // others have 64 rows each. q . k of a tile and weights . v of the tile before run while the softmax is computed, and the
 // two groups take turns: while one computes its softmax, the other's products have the tensor cores. Copies announce themselves as
 // they land, so that the copying group never waits for data: only for room.
+//
+// Later rows see more keys, and a grid of no more blocks than multiprocessors lasts as long as its longest block. So `spread` says
+// which rows a block's two groups have:
+//   0  128 rows side by side: where there are blocks enough that short ones fill up what long ones leave.
+//   1  mirrored: 64 rows each, the n-th from the start and the n-th from the end. 2,048 rows of 4 heads are 128 times 64 rows: the
+//      first block has 0 and 127, the last 63 and 64; each has as much work as any other. Not with a window.
+//   2  apart: 64 rows a block, the other group has none: where that many blocks find a multiprocessor of their own.
+// Bits do not depend on it: a row meets the same tiles of keys in the same order.
 // Defines besides prefill.cuh's: STAGES, tiles of keys and of values in the ring.
 #define TILE_ROWS 128
 #include "prefill.cuh"
@@ -21,6 +29,11 @@
 #define COPYING_REGISTERS 72
 #define PRODUCT_REGISTERS 216
 #define OWN (TOKENS / 4) // tokens that a copying warp copies
+
+// Values of `spread`.
+#define TOGETHER 0
+#define MIRRORED 1
+#define APART 2
 
 // Numbered barriers: a group's own, and its turn.
 #define OWN_BARRIER(group) (1 + (group))
@@ -83,14 +96,46 @@ DEVICE void wait_for_tile(u32 there, int t)
     fence_for_products();
 }
 
+// The rows of a group: the first, and the tiles of keys that they need. Those of the longer group are the block's.
+struct GroupRows
+{
+    int first; // pair, counted in the sequence; not less than its pairs: none
+    int tiles;
+};
+
+DEVICE int tiles_until(int position) { return position < 0 ? 0 : position / TOKENS + 1; }
+
+// Which rows the groups have; sets what the block needs for both.
+DEVICE void spread_rows(const Arguments& args, PrefillTile& tile, GroupRows& lower, GroupRows& upper)
+{
+    lower = { tile.pairs, 0 };
+    upper = { tile.first, tile.tiles };
+    if (args.spread == TOGETHER)
+    {
+        lower = upper;
+        upper.first += GROUP_ROWS;
+    }
+    else if (args.spread == MIRRORED)
+    {
+        const int halves = (tile.pairs + GROUP_ROWS - 1) / GROUP_ROWS, place = tile.first / TILE_ROWS, other = halves - 1 - place;
+        if (place < other)
+        {
+            lower = { place * GROUP_ROWS, tiles_until(args.positions[pair_row(tile, (place + 1) * GROUP_ROWS - 1)]) };
+        }
+        tile.high = args.positions[pair_row(tile, (other + 1) * GROUP_ROWS - 1)];
+        tile.tiles = tiles_until(tile.high);
+        upper = { other * GROUP_ROWS, tile.tiles };
+    }
+}
+
 // A group's 64 rows of q, by the group itself; rows that are not there are zeros.
-DEVICE void place_query(const Arguments& args, const PrefillTile& tile, int first, char* queries)
+DEVICE void place_query(const Arguments& args, const PrefillTile& tile, int group, int firstPair, char* queries)
 {
     for (int i = threadIdx.x % GROUP; i < GROUP_ROWS * PARTS; i += GROUP)
     {
-        const int row = i / PARTS, piece = i % PARTS, pair = tile.first + first + row;
+        const int row = i / PARTS, piece = i % PARTS, pair = firstPair + row;
         const T* source = args.query + pair_row(tile, pair) * args.queryStride + pair_head(tile, pair) * HEAD_DIM + piece * 8;
-        *(uint4*)(queries + panel_offset(TILE_ROWS, first + row, piece)) =
+        *(uint4*)(queries + panel_offset(TILE_ROWS, group * GROUP_ROWS + row, piece)) =
             pair < tile.pairs ? *(const uint4*)source : make_uint4(0, 0, 0, 0);
     }
     fence_for_products();
@@ -133,10 +178,11 @@ DEVICE void pack_weights(u32 (&weights)[TOKENS / 16][4], const float (&scores)[T
 
 // The rows' results go through the place of their q, for whole 16-byte pieces.
 DEVICE void store_output(
-    const Arguments& args, const PrefillTile& tile, int group, char* queries, const float (&output)[HEAD_DIM / 8][4],
+    const Arguments& args, const PrefillTile& tile, int group, int firstPair, char* queries, const float (&output)[HEAD_DIM / 8][4],
     const float (&factor)[2])
 {
-    const int lane = threadIdx.x & 31, row = group * GROUP_ROWS + threadIdx.x % GROUP / 32 * 16 + (lane >> 2);
+    const int lane = threadIdx.x & 31, inGroup = threadIdx.x % GROUP / 32 * 16, place = group * GROUP_ROWS + inGroup;
+    const int row = place + (lane >> 2);
 #pragma unroll
     for (int d = 0; d < HEAD_DIM / 8; d++)
     {
@@ -148,27 +194,40 @@ DEVICE void store_output(
         }
     }
     __syncwarp();
-    const int first = row - (lane >> 2);
     for (int i = lane; i < 16 * PARTS; i += 32)
     {
-        const int pair = tile.first + first + i / PARTS, piece = i % PARTS;
+        const int pair = firstPair + inGroup + i / PARTS, piece = i % PARTS;
         if (pair >= tile.pairs) { break; }
         T* target = args.output + pair_row(tile, pair) * args.outputStride + pair_head(tile, pair) * HEAD_DIM + piece * 8;
-        *(uint4*)target = *(const uint4*)(queries + panel_offset(TILE_ROWS, first + i / PARTS, piece));
+        *(uint4*)target = *(const uint4*)(queries + panel_offset(TILE_ROWS, place + i / PARTS, piece));
     }
 }
 
-// A group of 64 rows.
-DEVICE void attend(const Arguments& args, const PrefillTile& tile, const Places& places, int group, char* queries)
+// What a group does with tiles that only the other one needs: it makes room for those that follow, once each is there.
+DEVICE void pass_tiles(const Places& places, int from, int until)
 {
-    const int lane = threadIdx.x & 31, firstPair = tile.first + group * GROUP_ROWS;
+    const int lane = threadIdx.x & 31;
+    for (int t = from; t < until; t++)
+    {
+        barrier_wait(places.keys_there(t), Places::round(t));
+        if (lane == 0) { barrier_arrive(places.keys_used(t)); }
+        barrier_wait(places.values_there(t), Places::round(t));
+        if (lane == 0) { barrier_arrive(places.values_used(t)); }
+    }
+}
+
+// A group of 64 rows. They take `turns` at the tensor cores with the other group's, as many as both have tiles.
+DEVICE void attend(
+    const Arguments& args, const PrefillTile& tile, const GroupRows& mine, int turns, const Places& places, int group, char* queries)
+{
+    const int lane = threadIdx.x & 31, firstPair = mine.first, tiles = mine.tiles;
     const PairRows rows = pair_rows(args, tile, firstPair + threadIdx.x % GROUP / 32 * 16 + (lane >> 2));
     // Tokens up to `common` are seen by all rows of the group, as far as they lie after `hidden`.
     const int common = args.positions[pair_row(tile, firstPair)];
     const int hidden = args.window > 0 ? args.positions[pair_row(tile, firstPair + GROUP_ROWS - 1)] - args.window : -1;
     const bool bent = bends(args);
     const float factor = score_factor(args);
-    place_query(args, tile, group * GROUP_ROWS, queries);
+    place_query(args, tile, group, firstPair, queries);
     numbered_meet(OWN_BARRIER(group), GROUP);
     const u32 own = places.queries + group * GROUP_ROWS * 128;
 
@@ -191,9 +250,9 @@ DEVICE void attend(const Arguments& args, const PrefillTile& tile, const Places&
         soften_tile<TILES>(scores, factor, maximum, sum, rescale);
     };
 
-    if (tile.tiles > 0)
+    if (tiles > 0)
     {
-        if (group == 1) { numbered_join(TURN_BARRIER(0), 2 * GROUP); }
+        if (group == 1 && turns > 1) { numbered_join(TURN_BARRIER(0), 2 * GROUP); }
         wait_for_tile(places.keys_there(0), 0);
         wgmma_fence();
         start_scores(scores, own, places.key_tile(0));
@@ -202,16 +261,16 @@ DEVICE void attend(const Arguments& args, const PrefillTile& tile, const Places&
         if (lane == 0) { barrier_arrive(places.keys_used(0)); }
         soften(0);
         pack_weights(weights, scores);
-        for (int t = 1; t < tile.tiles; t++)
+        for (int t = 1; t < tiles; t++)
         {
             wait_for_tile(places.keys_there(t), t);
-            numbered_meet(TURN_BARRIER(group), 2 * GROUP);
+            if (t < turns) { numbered_meet(TURN_BARRIER(group), 2 * GROUP); }
             wgmma_fence();
             start_scores(scores, own, places.key_tile(t));
             wait_for_tile(places.values_there(t - 1), t - 1);
             start_output(output, weights, places.value_tile(t - 1));
             // Whoever has the last turn leaves none behind.
-            if (group == 0 || t + 1 < tile.tiles) { numbered_join(TURN_BARRIER(group ^ 1), 2 * GROUP); }
+            if (t + group < turns) { numbered_join(TURN_BARRIER(group ^ 1), 2 * GROUP); }
             wgmma_wait<1>();
             hold(scores);
             if (lane == 0) { barrier_arrive(places.keys_used(t)); }
@@ -222,15 +281,17 @@ DEVICE void attend(const Arguments& args, const PrefillTile& tile, const Places&
             rescale_output(output, rescale);
             pack_weights(weights, scores);
         }
-        wait_for_tile(places.values_there(tile.tiles - 1), tile.tiles - 1);
+        wait_for_tile(places.values_there(tiles - 1), tiles - 1);
         wgmma_fence();
-        start_output(output, weights, places.value_tile(tile.tiles - 1));
+        start_output(output, weights, places.value_tile(tiles - 1));
         wgmma_wait<0>();
         hold(output);
+        if (lane == 0) { barrier_arrive(places.values_used(tiles - 1)); }
     }
     finish_sums(sum);
     numbered_meet(OWN_BARRIER(group), GROUP); // all of the group's products are done with q
-    store_output(args, tile, group, queries, output, sum);
+    store_output(args, tile, group, firstPair, queries, output, sum);
+    pass_tiles(places, tiles, tile.tiles);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS, 1) attention_wgmma(const Arguments args)
@@ -240,7 +301,9 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) attention_wgmma(const A
     pdl_launch();
     pdl_wait();
     PrefillTile tile;
-    if (!prefill_tile(args, blockIdx.x, blockIdx.y, tile)) { return; }
+    if (!prefill_tile(args, blockIdx.x, blockIdx.y, tile, args.spread == APART ? GROUP_ROWS : TILE_ROWS)) { return; }
+    GroupRows lower, upper;
+    spread_rows(args, tile, lower, upper);
 
     const u32 start = shared_address(memory), skipped = (1024 - start % 1024) % 1024;
     Places places;
@@ -267,6 +330,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) attention_wgmma(const A
     else
     {
         take_registers<PRODUCT_REGISTERS>();
-        attend(args, tile, places, group - 1, (char*)memory + skipped);
+        const GroupRows mine = group == 1 ? lower : upper;
+        attend(args, tile, mine, min(lower.tiles, upper.tiles), places, group - 1, (char*)memory + skipped);
     }
 }

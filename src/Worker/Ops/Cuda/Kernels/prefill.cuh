@@ -1,7 +1,7 @@
 // What the prefill attention kernels share: which rows a block has and which keys they see, masks, softmax.
 // Defines besides attention.cuh's: TOKENS of a key tile; TILE_ROWS of a block, before this file is included.
 //
-// A tile is TILE_ROWS rows, each a pair (step row, query head) of one KV head, head fastest: keys and values are read once for
+// A tile is TILE_ROWS rows (or another number that the caller names), each a pair (step row, query head) of one KV head, head fastest: keys and values are read once for
 // all query heads that share them. 128 rows with 4 heads a KV head: 32 step rows.
 #pragma once
 #include "attention.cuh"
@@ -24,7 +24,7 @@ DEVICE int pair_head(const PrefillTile& tile, int pair) { return tile.firstHead 
 
 // The tile that is number `wanted` among all tiles of sequences with more than one row; false past the last. Within a sequence
 // later tiles, which see more keys, come first, so that the last blocks to run are short ones. Every warp finds out for itself.
-DEVICE bool prefill_tile(const Arguments& args, int kvHead, int wanted, PrefillTile& tile)
+DEVICE bool prefill_tile(const Arguments& args, int kvHead, int wanted, PrefillTile& tile, int tileRows = TILE_ROWS)
 {
     query_heads(args, kvHead, tile.firstHead, tile.heads);
     if (tile.heads <= 0) { return false; }
@@ -33,7 +33,7 @@ DEVICE bool prefill_tile(const Arguments& args, int kvHead, int wanted, PrefillT
     {
         const int sequence = min(base + lane, args.sequences - 1);
         const int start = args.queryStarts[sequence], rows = args.queryStarts[sequence + 1] - start;
-        const int tiles = rows > 1 && base + lane < args.sequences ? (rows * tile.heads + TILE_ROWS - 1) / TILE_ROWS : 0;
+        const int tiles = rows > 1 && base + lane < args.sequences ? (rows * tile.heads + tileRows - 1) / tileRows : 0;
         int until = tiles; // tiles of this lane's sequence and of those before it
 #pragma unroll
         for (int offset = 1; offset < 32; offset <<= 1)
@@ -51,9 +51,9 @@ DEVICE bool prefill_tile(const Arguments& args, int kvHead, int wanted, PrefillT
         tile.sequence = base + which;
         tile.firstRow = __shfl_sync(FULL_WARP, start, which);
         tile.pairs = __shfl_sync(FULL_WARP, rows, which) * tile.heads;
-        tile.first = (__shfl_sync(FULL_WARP, until, which) - 1 - wanted) * TILE_ROWS;
+        tile.first = (__shfl_sync(FULL_WARP, until, which) - 1 - wanted) * tileRows;
         const int low = args.positions[pair_row(tile, tile.first)];
-        tile.high = args.positions[pair_row(tile, tile.first + TILE_ROWS - 1)];
+        tile.high = args.positions[pair_row(tile, tile.first + tileRows - 1)];
         tile.begin = args.window > 0 ? max(low - args.window + 1, 0) : 0;
         tile.tiles = tile.high < 0 ? 0 : (tile.high - tile.begin) / TOKENS + 1;
         return true;
