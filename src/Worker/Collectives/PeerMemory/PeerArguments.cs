@@ -73,6 +73,7 @@ internal static unsafe class PeerArguments
         internal int RowCount;
         internal int Columns;
         internal float Epsilon;
+        internal int Chunk;
     }
 
     /// <summary>peer_post.cu.</summary>
