@@ -24,6 +24,9 @@ internal sealed partial class CudaOps : IDeviceOps
     /// </summary>
     internal const string FusedVariable = "TP_CUDA_FUSED";
 
+    /// <summary>Set to 0, gemm_stream.cu makes no products; to 1, all that it can.</summary>
+    internal const string StreamedVariable = "TP_CUDA_STREAMED_PRODUCTS";
+
     private const int RowThreads = 256;
 
     private static readonly string s_fused = Environment.GetEnvironmentVariable(FusedVariable) switch
@@ -31,6 +34,14 @@ internal sealed partial class CudaOps : IDeviceOps
         null or "" => "all",
         ("all" or "activation" or "rotation" or "none") and var known => known,
         var other => throw new ArgumentException($"{FusedVariable} is \"{other}\", but all, activation, rotation and none are known."),
+    };
+
+    private static readonly bool? s_streams = Environment.GetEnvironmentVariable(StreamedVariable) switch
+    {
+        null or "" => null,
+        "0" => false,
+        "1" => true,
+        var other => throw new ArgumentException($"{StreamedVariable} is \"{other}\", but 0 and 1 are known."),
     };
 
     private readonly CudaDevice _device;
@@ -57,7 +68,7 @@ internal sealed partial class CudaOps : IDeviceOps
     public int? FewWeightRows { get; set; }
 
     /// <summary>For benchmarks and tests: whether gemm_stream.cu makes products, where it can; null: where it is the fastest.</summary>
-    public bool? StreamsProducts { get; set; }
+    public bool? StreamsProducts { get; set; } = s_streams;
 
     /// <summary>For benchmarks and tests: stages and parts of gemm_stream.cu; null: chosen by shape.</summary>
     public (int Stages, int Parts)? StreamCut { get; set; }
