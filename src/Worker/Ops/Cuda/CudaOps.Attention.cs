@@ -121,7 +121,7 @@ internal sealed partial class CudaOps
         var shape = PrefillShape.For(heads.HeadDim, _device.Capability, _device.SharedMemoryBytes, PrefillMethod);
         var function = _device.Modules.Get(shape.Kernel(dtype), shape.SharedBytes);
         var headsEach = Math.Min(heads.GroupSize, heads.QueryHeads);
-        var spread = SpreadOf(shape.Method, rows, headsEach, heads.KeyValueHeads, arguments.Window);
+        var spread = SpreadOf(shape, rows, headsEach, heads.KeyValueHeads, arguments.Window);
         arguments.Spread = (int)spread;
         var tiles = PrefillTiles(rows, headsEach, RowsOf(spread));
         _device.Launch(function, new CudaGrid(heads.KeyValueHeads, tiles, 1, shape.Threads, shape.SharedBytes), arguments);
@@ -129,16 +129,13 @@ internal sealed partial class CudaOps
 
     private static int RowsOf(PrefillSpread spread) => spread == Cuda.PrefillSpread.Apart ? PrefillShape.Rows / 2 : PrefillShape.Rows;
 
-    // Blocks that all run at once end with the longest of them. 2,048 rows of 8 heads over 2 KV heads are 128 blocks for 132
-    // multiprocessors: the last has 2,048 tokens to see where the average has 1,024, mirrored each has 2,048 for half of its rows.
-    private PrefillSpread SpreadOf(PrefillMethod method, StepRows rows, int headsEach, int kvHeads, int window)
+    private PrefillSpread SpreadOf(PrefillShape shape, StepRows rows, int headsEach, int kvHeads, int window)
     {
-        bool Fits(PrefillSpread spread) => (long)PrefillTiles(rows, headsEach, RowsOf(spread)) * kvHeads <= _device.Multiprocessors;
-        return method != Cuda.PrefillMethod.Wgmma ? Cuda.PrefillSpread.Together
-            : PrefillSpread is { } wanted && (window == 0 || wanted != Cuda.PrefillSpread.Mirrored) ? wanted
-            : Fits(Cuda.PrefillSpread.Apart) ? Cuda.PrefillSpread.Apart
-            : window == 0 && Fits(Cuda.PrefillSpread.Mirrored) ? Cuda.PrefillSpread.Mirrored
-            : Cuda.PrefillSpread.Together;
+        long Blocks(PrefillSpread spread) => (long)PrefillTiles(rows, headsEach, RowsOf(spread)) * kvHeads;
+        var best = shape.Spread(
+            Blocks(Cuda.PrefillSpread.Together), Blocks(Cuda.PrefillSpread.Apart), _device.Multiprocessors, window > 0);
+        var canBe = shape.Method == Cuda.PrefillMethod.Wgmma && (window == 0 || PrefillSpread != Cuda.PrefillSpread.Mirrored);
+        return canBe ? PrefillSpread ?? best : best;
     }
 
     /// <summary>

@@ -66,6 +66,22 @@ internal readonly record struct PrefillShape(PrefillMethod Method, int HeadDim, 
     }
 
     /// <summary>
+    /// Which rows blocks have, by how many blocks there would be. Blocks that all run at once end with the longest of them: 2,048 rows of 8
+    /// heads over 2 KV heads are 128 blocks for 132 multiprocessors, whose last has 2,048 tokens to see where the average has 1,024;
+    /// mirrored each sees 2,048 for half of its rows (8,192 tokens' last 2,048 rows: 122 us instead of 130, the first 30 instead of 37).
+    /// Where twice the blocks run at once, each has half of the rows.
+    /// </summary>
+    /// <param name="together">Blocks of <see cref="Rows"/> rows.</param>
+    /// <param name="apart">Blocks of half as many.</param>
+    /// <param name="multiprocessors">Of the device.</param>
+    /// <param name="windowed">Whether rows see a window only: all blocks are about as long then.</param>
+    public PrefillSpread Spread(long together, long apart, int multiprocessors, bool windowed) =>
+        Method != PrefillMethod.Wgmma ? PrefillSpread.Together
+        : apart <= multiprocessors ? PrefillSpread.Apart
+        : !windowed && together <= multiprocessors ? PrefillSpread.Mirrored
+        : PrefillSpread.Together;
+
+    /// <summary>
     /// The shape for a device. What is asked for (<paramref name="wanted"/>, else <see cref="Variable"/>) counts where the device and
     /// the head size allow it.
     /// </summary>
