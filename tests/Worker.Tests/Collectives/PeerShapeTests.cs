@@ -80,15 +80,6 @@ public sealed class PeerShapeTests
         Assert.All(owners, n => Assert.Equal(1, n));
     }
 
-    [Theory]
-    [InlineData(1, 1, 1)]
-    [InlineData(512, 264, 1)]
-    [InlineData(1024, 264, 1)]
-    [InlineData(1300, 264, 2)]
-    [InlineData(100_000, 264, 4)]
-    public void A_lane_deals_with_its_rows_in_about_four_chunks(int share, int lanes, int rows) =>
-        Assert.Equal(rows, PeerRowCalls.ChunkRows(share, lanes));
-
     [Fact]
     public void Few_rows_share_blocks()
     {

@@ -73,7 +73,6 @@ internal static unsafe class PeerArguments
         internal int RowCount;
         internal int Columns;
         internal float Epsilon;
-        internal int Chunk;
     }
 
     /// <summary>peer_post.cu.</summary>

@@ -64,17 +64,9 @@ internal sealed class PeerRowCalls(PeerGroup group)
     internal static int Lanes(int multiprocessors, int ranks, int kept, int rows) => Math.Min(
         Math.Min(multiprocessors * (kept == 1 && ranks <= 4 ? 2 : 1), PeerGroup.MostLanes), (rows + ranks - 1) / ranks);
 
-    /// <summary>
-    /// Rows of a lane's chunk: about four chunks, of at most the four rows that a thread copies at once. 512 rows of a rank's share on 264
-    /// lanes are two a lane: chunks of one.
-    /// </summary>
-    internal static int ChunkRows(int share, int lanes) => Math.Clamp((((share + lanes - 1) / lanes) + 3) / 4, 1, 4);
-
     private void Launch(Tensor delta, Tensor residual, Tensor weight, float epsilon, Tensor output)
     {
         var longest = (delta.Rows + group.Size - 1) / group.Size;
-        var kept = (delta.Columns + PeerCalls.RowElements - 1) / PeerCalls.RowElements;
-        var lanes = Lanes(_device.Multiprocessors, group.Size, kept, delta.Rows);
         var arguments = new PeerArguments.Rows
         {
             Group = group.Arguments(
@@ -92,8 +84,9 @@ internal sealed class PeerRowCalls(PeerGroup group)
             RowCount = delta.Rows,
             Columns = delta.Columns,
             Epsilon = epsilon,
-            Chunk = ChunkRows(longest, lanes),
         };
+        var kept = (delta.Columns + PeerCalls.RowElements - 1) / PeerCalls.RowElements;
+        var lanes = Lanes(_device.Multiprocessors, group.Size, kept, delta.Rows);
         var kernel = _device.Modules.Get(CudaKernels.PeerRows(delta.DType, weight.DType, group.Size, kept));
         _device.Launch(kernel, new CudaGrid(lanes, 1, 1, Threads), arguments);
     }

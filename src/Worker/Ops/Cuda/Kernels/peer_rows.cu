@@ -6,10 +6,9 @@
 //
 // Data is stored bare; flags {epoch, chunks} follow it: stores of a block, barrier, fence of the system, flag; whoever acquires the
 // flag and passes a barrier sees them. Block b ("lane") of a rank deals with rows b, b + lanes, ... of every rank's share:
-//   1. it stores its partial rows into their owners' mailboxes, a chunk of each owner's at a time, and raises a flag at each owner;
-//   2. it waits for a chunk of the peers' lanes b, makes those rows of its own, stores them into every mailbox and raises flags;
-//   3. it copies the peers' normed rows, a chunk behind, out of its mailbox.
-// Chunks keep the links busy: without them all lanes wait for flags at the same time, between 12 MiB out and 12 MiB back.
+//   1. it stores its partial rows into their owners' mailboxes and raises a flag at each owner;
+//   2. it waits for the peers' lanes b, makes its own rows, four at a time, stores them into every mailbox and raises flags;
+//   3. it copies the peers' normed rows, four behind, out of its mailbox.
 // Waits of lane b are for what lanes b sent before a wait of the same depth, so lanes need no other lanes; all are on the GPU at
 // once all the same (peer.cuh): at most BLOCKS a multiprocessor, which __launch_bounds__ makes room for: 2 x 512 threads x 64
 // registers are 65,536. Nothing here is used twice in a call, and once is enough across calls: a rank stores parts of the next call
@@ -19,7 +18,7 @@
 
 #define WARPS 16
 #define THREADS (WARPS * 32)
-#define CHUNK 4 // most rows of a chunk
+#define CHUNK 4 // rows
 #define BLOCKS (KEPT == 1 && RANKS <= 4 ? 2 : 1)
 #define AT_ONCE (RANKS < 4 ? RANKS : 4) // parts that are loaded together: as many as registers hold
 
@@ -39,7 +38,6 @@ struct Arguments
     int rows;
     int columns;
     float epsilon;
-    int chunk;       // rows of an owner's share that a lane deals with at a time
 };
 
 DEVICE void store_flag(char* p, u32 epoch, u32 chunks)
@@ -77,7 +75,7 @@ DEVICE void raise(const Arguments& args, const Call& call, int kind, u32 chunks)
 DEVICE bool await(const Arguments& args, const Call& call, int kind, u32 chunks, int* stopped)
 {
     const int r = threadIdx.x;
-    const int rows = (int)(blockIdx.x + (chunks - 1) * args.chunk * gridDim.x);
+    const int rows = (int)(blockIdx.x + (chunks - 1) * CHUNK * gridDim.x);
     if (r < RANKS && r != args.group.rank && (kind == 0 || rows < share(args, r)))
     {
         const char* p = args.group.boxes[args.group.rank] + flag_at(args, kind, r);
@@ -116,36 +114,37 @@ DEVICE void copy_rows(const char* from, i64 fromRow, char* to, i64 toRow, int co
     }
 }
 
-DEVICE int rows_left(const Arguments& args, int from, int end)
+DEVICE int rows_left(int from, int end)
 {
     const int left = (end - from + (int)gridDim.x - 1) / (int)gridDim.x;
-    return left < args.chunk ? left : args.chunk;
+    return left < CHUNK ? left : CHUNK;
 }
 
-DEVICE void send_parts(const Arguments& args, int chunk)
+DEVICE void send_parts(const Arguments& args)
 {
     const i64 step = gridDim.x, rowBytes = args.columns * (i64)sizeof(T);
-    const int row = (int)(blockIdx.x + chunk * args.chunk * step);
     for (int k = 1; k < RANKS; k++)
     {
         const int owner = (args.group.rank + k) % RANKS, count = share(args, owner), first = first_row(args, owner);
-        if (row >= count) { continue; }
-        copy_rows((const char*)(args.delta + (first + row) * args.deltaStride), step * args.deltaStride * (i64)sizeof(T),
-            args.group.boxes[owner] + part_at(args, args.group.rank, owner, row), step * rowBytes, rows_left(args, row, count), args.columns);
+        for (int row = blockIdx.x; row < count; row += CHUNK * (int)step)
+        {
+            copy_rows((const char*)(args.delta + (first + row) * args.deltaStride), step * args.deltaStride * (i64)sizeof(T),
+                args.group.boxes[owner] + part_at(args, args.group.rank, owner, row), step * rowBytes, rows_left(row, count), args.columns);
+        }
     }
 }
 
 DEVICE void fetch_rows(const Arguments& args, int chunk)
 {
     const i64 step = gridDim.x, rowBytes = args.columns * (i64)sizeof(T);
-    const int row = (int)(blockIdx.x + chunk * args.chunk * step);
+    const int row = (int)(blockIdx.x + chunk * CHUNK * step);
     for (int k = 1; k < RANKS; k++)
     {
         const int owner = (args.group.rank + k) % RANKS, count = share(args, owner), first = first_row(args, owner);
         if (row >= count) { continue; }
         copy_rows(args.group.boxes[args.group.rank] + result_at(args, first + row), step * rowBytes,
             (char*)(args.output + (first + row) * args.outputStride), step * args.outputStride * (i64)sizeof(T),
-            rows_left(args, row, count), args.columns);
+            rows_left(row, count), args.columns);
     }
 }
 
@@ -230,19 +229,16 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) peer_rows(const Ar
     const Call call = begin_call(args.group);
     arrive(args.group, call);
     if (call.failed) { return; }
+    send_parts(args);
+    raise(args, call, 0, 1);
     const int own = share(args, args.group.rank), lanes = gridDim.x, longest = (args.rows + RANKS - 1) / RANKS;
-    const int chunks = (longest - (int)blockIdx.x + args.chunk * lanes - 1) / (args.chunk * lanes);
-    for (int chunk = 0; chunk < chunks; chunk++)
-    {
-        send_parts(args, chunk);
-        raise(args, call, 0, chunk + 1);
-    }
+    if ((int)blockIdx.x < own && !await(args, call, 0, 1, stopped)) { return; }
+    const int chunks = (longest - (int)blockIdx.x + CHUNK * lanes - 1) / (CHUNK * lanes);
     int turn = 0;
     for (int chunk = 0; chunk <= chunks; chunk++)
     {
-        const int first = blockIdx.x + chunk * args.chunk * lanes;
-        if (first < own && !await(args, call, 0, chunk + 1, stopped)) { return; }
-        for (int i = 0; i < args.chunk && first + i * lanes < own; i++, turn ^= 1) { make_row(args, first + i * lanes, partials + turn * WARPS); }
+        const int first = blockIdx.x + chunk * CHUNK * lanes;
+        for (int i = 0; i < CHUNK && first + i * lanes < own; i++, turn ^= 1) { make_row(args, first + i * lanes, partials + turn * WARPS); }
         if (first < own) { raise(args, call, 1, chunk + 1); }
         if (chunk == 0) { continue; }
         if (!await(args, call, 1, chunk, stopped)) { return; }
