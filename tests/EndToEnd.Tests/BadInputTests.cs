@@ -55,6 +55,7 @@ public class BadInputTests
         { "--admin-port is 70000", ["serve", "--admin-port", "70000"] },
         { "there is no such folder", ["serve", "--model-root", "/nowhere/at/all"] },
         { "--offload model, with which idle models make room", ["serve", "--model", "a={demo}", "--model", "b={demo}", "--cpu-workers", "1", "--max-memory", "0=28MiB", "--max-context", "256", "--max-sequences", "2", "--max-step-tokens", "64"] },
+        { "allows a 1.0 MiB of host memory, but while other models are on its devices its weights take", ["serve", "--offload", "model", "--model", "a={demo}", "--model", "b={demo}", "--cpu-workers", "1", "--max-memory", "0=28MiB,cpu=1MiB", "--max-context", "256", "--max-sequences", "2", "--max-step-tokens", "64"] },
         { "GPU 7", ["generate", "--prompt", "x", "--gpus", "7"] },
         { "--port", ["serve", "--port", "99999"] },
         { "\"0,5\"", ["generate", "--prompt", "x", "--temperature", "0,5"] },

@@ -1,5 +1,6 @@
 using TensorParallel.Coordinator.Api;
 using TensorParallel.Coordinator.Engine;
+using TensorParallel.Coordinator.Planning.DeviceMaps;
 using TensorParallel.Coordinator.Sharing;
 using TensorParallel.Coordinator.Workers;
 using TensorParallel.Protocol.Parallel;
@@ -246,7 +247,9 @@ internal sealed partial class ModelRegistry(ModelRegistryOptions options, ILogge
                 throw new ModelExistsException(prepared.Name);
             }
 
-            var shared = _devices.Add(prepared.Name, SharedNeed.Of(prepared.Plan, arguments.Evictable), arguments.Evictable);
+            var hostBudget = arguments.MaxMemory?.FirstOrDefault(budget => budget.Device == DeviceBudget.Cpu)?.Bytes;
+            var need = SharedNeed.Of(prepared.Plan, arguments.Evictable, hostBudget);
+            var shared = _devices.Add(prepared.Name, need, arguments.Evictable, HostMemory.Usable());
             try
             {
                 var model = new HostedModel(
