@@ -49,6 +49,8 @@ public class BadInputTests
         { "--device-speed names device 4", ["plan", "--device-map", "--cpu-workers", "2", "--device-speed", "4=2"] },
         { "the model's limit is 2048", ["estimate", "--context", "4096"] },
         { "--batch is 0", ["estimate", "--batch", "0"] },
+        { "give model, sequential, group", ["estimate", "--offload", "layer"] },
+        { "--offload-slots belongs to --offload group", ["estimate", "--offload", "sequential", "--offload-slots", "2"] },
         { "unknown-family", ["estimate", "--model", "{unknown-architecture}"] },
         { "Two models are named demo-model", ["serve", "--model", "{demo}", "--model", "{demo}"] },
         { "this command takes one model", ["generate", "--prompt", "x", "--model", "{demo}", "--model", "{demo}"] },
