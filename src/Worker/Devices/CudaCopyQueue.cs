@@ -60,11 +60,13 @@ internal sealed unsafe class CudaCopyQueue : ICopyQueue
     {
         if (_stream != 0)
         {
-            _device.MakeCurrent();
-            Check(cuStreamSynchronize(_stream)); // what is copied from and to may go next
-            Check(cuStreamDestroy(_stream));
-            Check(cuEventDestroy(_released));
+            var (stream, released) = (_stream, _released);
             (_stream, _released) = (0, 0);
+            _device.MakeCurrent();
+            Disposal.Run(
+                () => Check(cuStreamSynchronize(stream)), // what is copied from and to may go next
+                () => Check(cuStreamDestroy(stream)),
+                () => Check(released == 0 ? CUDA_SUCCESS : cuEventDestroy(released)));
         }
     }
 
