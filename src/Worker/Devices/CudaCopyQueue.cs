@@ -24,8 +24,16 @@ internal sealed unsafe class CudaCopyQueue : ICopyQueue
         nint stream, released;
         Check(cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING));
         _stream = stream;
-        Check(cuEventCreate(&released, CU_EVENT_DISABLE_TIMING));
-        _released = released;
+        try
+        {
+            Check(cuEventCreate(&released, CU_EVENT_DISABLE_TIMING));
+            _released = released;
+        }
+        catch
+        {
+            Dispose();
+            throw;
+        }
     }
 
     // The event stands behind the last reader, also one that began early: it is reached when that has ended. One event serves all, for a

@@ -4,7 +4,7 @@ using Xunit;
 
 namespace TensorParallel.Worker.Tests.Cuda;
 
-/// <summary>What is left on a device when something of it cannot be freed.</summary>
+/// <summary>What is left on a device when something of it cannot be freed, or made.</summary>
 [Collection(FakeDriver.OneAtATime)]
 public sealed class CudaDisposalTests
 {
@@ -26,5 +26,19 @@ public sealed class CudaDisposalTests
         Assert.Contains("cuMemFree", failed.Message, StringComparison.Ordinal);
         Assert.Equal(before, (observer.FreeBytes, CudaPinnedMemory.TotalBytes, FakeDriver.LivingStreams));
         device.Dispose();
+    }
+
+    [Fact]
+    public void A_copy_queue_that_cannot_be_made_leaves_no_stream()
+    {
+        using var device = FakeDriver.Open();
+        var before = FakeDriver.LivingStreams;
+        FakeDriver.FailNextEvent();
+
+        Assert.Throws<NativeException>(() => device.OpenCopyQueue());
+
+        Assert.Equal(before, FakeDriver.LivingStreams);
+        device.OpenCopyQueue().Dispose();
+        Assert.Equal(before, FakeDriver.LivingStreams);
     }
 }

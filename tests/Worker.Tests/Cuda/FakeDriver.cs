@@ -27,6 +27,9 @@ internal static unsafe class FakeDriver
     /// <summary>Streams that were made and not destroyed, of all devices.</summary>
     public static int LivingStreams => ((delegate* unmanaged<int>)NativeLibrary.GetExport(s_library, "fake_living_streams"))();
 
+    /// <summary>The next event of any device cannot be made.</summary>
+    public static void FailNextEvent() => ((delegate* unmanaged<void>)NativeLibrary.GetExport(s_library, "fake_fail_next_event"))();
+
     // The library is looked for once a process; the variable is this test's for that moment only.
     private static string? Load()
     {
