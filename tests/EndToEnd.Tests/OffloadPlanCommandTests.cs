@@ -43,6 +43,16 @@ public class OffloadPlanCommandTests
     }
 
     [Fact]
+    public async Task AnEstimateOffloadsAsAPlanDoes()
+    {
+        var (exitCode, output, errors) = await CoordinatorProcess.RunAsync("estimate", "--model", s_model, "--offload", "sequential");
+
+        Assert.Equal((0, ""), (exitCode, errors));
+        Assert.Contains("Slots", output, StringComparison.Ordinal);
+        Assert.Contains("what comes to it over the bus a token", output.ReplaceLineEndings(" "), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task AnEstimateSaysWhatComesOverTheBus()
     {
         var (exitCode, output, _) = await CoordinatorProcess.RunAsync("estimate", "--model", s_model, "--max-memory", "0=8GiB,cpu=64GiB");

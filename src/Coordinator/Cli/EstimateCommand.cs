@@ -53,6 +53,8 @@ internal sealed class EstimateCommand
         HelpName = "LIST",
     };
 
+    private readonly OffloadOptions _offload = new();
+
     private readonly Option<bool> _json = new("--json") { Description = "Print the estimate as JSON." };
 
     /// <summary>The command for the command line.</summary>
@@ -60,7 +62,7 @@ internal sealed class EstimateCommand
     {
         var command = new Command("estimate", "Print what a model needs: weights by format, KV cache, and each " +
             "device's part.");
-        foreach (var option in (Option[])[_model, _dtype, _context, _batch, _maxMemory, _json])
+        foreach (var option in (Option[])[_model, _dtype, _context, _batch, _maxMemory, .. _offload.All, _json])
         {
             command.Options.Add(option);
         }
@@ -100,7 +102,10 @@ internal sealed class EstimateCommand
             dtype,
             Number(result, _context, spec.MaxPositionEmbeddings, "the model's limit is"),
             Number(result, _batch, MostBatch, "the most is") ?? 1,
-            result.GetValue(_maxMemory) is { } memory ? MaxMemory.Parse(memory) : null);
+            result.GetValue(_maxMemory) is { } memory ? MaxMemory.Parse(memory) : null)
+        {
+            Offload = _offload.Read(result),
+        };
     }
 
     private static int? Number(ParseResult result, Option<int?> option, int most, string limit) => result.GetValue(option) switch

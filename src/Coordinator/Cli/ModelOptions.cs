@@ -3,9 +3,7 @@ using TensorParallel.Coordinator.Engine;
 using TensorParallel.Coordinator.Hosting;
 using TensorParallel.Coordinator.Planning;
 using TensorParallel.Coordinator.Planning.DeviceMaps;
-using TensorParallel.Coordinator.Planning.Offloading;
 using TensorParallel.Coordinator.Sharding;
-using TensorParallel.Protocol.Parallel;
 
 namespace TensorParallel.Coordinator.Cli;
 
@@ -17,11 +15,6 @@ internal sealed class ModelOptions
 
     // What a worker takes; far above any processor's cores.
     private const int MostThreads = 1024;
-
-    private const int MostBlocksPerGroup = 1 << 16;
-
-    // What a plan may have.
-    private const int MostSlots = 64;
 
     // A week. Workers count milliseconds in 32 bits: 24 days.
     private const int MostStepSeconds = 7 * 24 * 3600;
@@ -74,28 +67,7 @@ internal sealed class ModelOptions
         HelpName = "LIST",
     };
 
-    private readonly Option<string?> _offload = new("--offload")
-    {
-        Description = "How weights that are off the devices come to them: model (the decoder, or the head), sequential (block by block) or "
-            + "group (groups of blocks, the next ones on their way while one is computed). Without --max-memory everything that can be is "
-            + "off, with it only what does not fit. Default for what does not fit: group. With several models, model: those that are idle make "
-            + "room for those that are used.",
-        HelpName = "KIND",
-    };
-
-    private readonly Option<int?> _blocksPerGroup = new("--blocks-per-group")
-    {
-        Description = "Blocks that come together, with --offload group. Default: 1.",
-        HelpName = "N",
-        CustomParser = NumberArgument.ReadOptional<int>,
-    };
-
-    private readonly Option<int?> _offloadSlots = new("--offload-slots")
-    {
-        Description = "Groups that have room on a device at a time, with --offload group. Default: 2, or 1 where 2 do not fit.",
-        HelpName = "N",
-        CustomParser = NumberArgument.ReadOptional<int>,
-    };
+    private readonly OffloadOptions _offload = new();
 
     private readonly Option<string?> _deviceSpeed = new("--device-speed")
     {
@@ -184,7 +156,7 @@ internal sealed class ModelOptions
     {
         Option[] all =
         [
-            _model, _weights, _tpPlan, _deviceMap, _maxMemory, _offload, _blocksPerGroup, _offloadSlots, _deviceSpeed, _gpus, _cpuWorkers, _fallback,
+            _model, _weights, _tpPlan, _deviceMap, _maxMemory, .. _offload.All, _deviceSpeed, _gpus, _cpuWorkers, _fallback,
             _dtype, _shards, _threads, _loadThreads, _maxContext, _maxSequences, _maxStepTokens, _microBatches, _stepTimeout, _logLevel,
         ];
         foreach (var option in all)
@@ -232,22 +204,22 @@ internal sealed class ModelOptions
             TpPlan = result.GetValue(_tpPlan),
             DeviceMap = deviceMap,
             MaxMemory = result.GetValue(_maxMemory) is { } memory ? MaxMemory.Parse(memory) : null,
-            Offload = ReadOffload(result),
+            Offload = _offload.Read(result),
             DeviceSpeeds = result.GetValue(_deviceSpeed) is { } speeds ? DeviceSpeeds.Parse(speeds) : [],
             Gpus = gpus,
-            CpuWorkers = Positive(result, _cpuWorkers),
+            CpuWorkers = NumberArgument.Positive(result, _cpuWorkers),
             Fallback = result.GetValue(_fallback),
             DType = result.GetValue(_dtype) ?? "auto",
             Shards = result.GetValue(_shards) is { Length: > 0 } shards
                 ? shards
                 : throw new UsageException("--shards is empty: give auto, off or a folder."),
-            Threads = Positive(result, _threads, MostThreads),
-            LoadThreads = Positive(result, _loadThreads, MostThreads),
-            MaxContext = Positive(result, _maxContext),
-            MaxSequences = Positive(result, _maxSequences),
-            MaxStepTokens = Positive(result, _maxStepTokens),
-            MicroBatches = Positive(result, _microBatches, MicroBatches.Most),
-            StepTimeout = Positive(result, _stepTimeout, MostStepSeconds) is { } seconds ? TimeSpan.FromSeconds(seconds) : null,
+            Threads = NumberArgument.Positive(result, _threads, MostThreads),
+            LoadThreads = NumberArgument.Positive(result, _loadThreads, MostThreads),
+            MaxContext = NumberArgument.Positive(result, _maxContext),
+            MaxSequences = NumberArgument.Positive(result, _maxSequences),
+            MaxStepTokens = NumberArgument.Positive(result, _maxStepTokens),
+            MicroBatches = NumberArgument.Positive(result, _microBatches, MicroBatches.Most),
+            StepTimeout = NumberArgument.Positive(result, _stepTimeout, MostStepSeconds) is { } seconds ? TimeSpan.FromSeconds(seconds) : null,
         };
     }
 
@@ -255,32 +227,10 @@ internal sealed class ModelOptions
     public LogLevel ReadLogLevel(ParseResult result, LogLevel whenNotGiven = LogLevel.Warning) =>
         result.GetValue(_logLevel) ?? whenNotGiven;
 
-    private OffloadRequest ReadOffload(ParseResult result)
-    {
-        var word = result.GetValue(_offload);
-        OffloadKind? kind = word is null
-            ? null
-            : OffloadKindNames.Find(word)
-                ?? throw new UsageException($"{_offload.Name} is \"{word}\": give {string.Join(", ", OffloadKindNames.All)}.");
-        var (blocks, slots) = (Positive(result, _blocksPerGroup, MostBlocksPerGroup), Positive(result, _offloadSlots, MostSlots));
-        return kind is OffloadKind.Group or null || (blocks ?? slots) is null
-            ? new OffloadRequest(kind, blocks, slots)
-            : throw new UsageException(
-                $"{(blocks is null ? _offloadSlots : _blocksPerGroup).Name} belongs to {_offload.Name} group, but {_offload.Name} is {word}: "
-                + "give one of them.");
-    }
-
     private bool ReadWeights(ParseResult result) => result.GetValue(_weights) switch
     {
         CheckpointWeights => false,
         RandomWeights => true,
         var other => throw new UsageException($"--weights is \"{other}\": give {CheckpointWeights} or {RandomWeights}."),
-    };
-
-    private static int? Positive(ParseResult result, Option<int?> option, int most = int.MaxValue) => result.GetValue(option) switch
-    {
-        < 1 and var value => throw new UsageException($"{option.Name} is {value}: give a number of at least 1."),
-        var value when value > most => throw new UsageException($"{option.Name} is {value}: give a number of at most {most}."),
-        var value => value,
     };
 }

@@ -1,3 +1,4 @@
+using System.CommandLine;
 using System.CommandLine.Parsing;
 using System.Globalization;
 using System.Numerics;
@@ -41,6 +42,15 @@ internal static class NumberArgument
         AddError(result, $"one of {string.Join(", ", names)}");
         return null;
     }
+
+    /// <summary>The number that an option was given; null: it was not.</summary>
+    /// <exception cref="UsageException">It is less than 1 or more than <paramref name="most"/>.</exception>
+    public static int? Positive(ParseResult result, Option<int?> option, int most = int.MaxValue) => result.GetValue(option) switch
+    {
+        < 1 and var value => throw new UsageException($"{option.Name} is {value}: give a number of at least 1."),
+        var value when value > most => throw new UsageException($"{option.Name} is {value}: give a number of at most {most}."),
+        var value => value,
+    };
 
     private static string Range<T>() where T : struct, INumber<T> =>
         typeof(T) == typeof(ulong) ? $" from 0 to {ulong.MaxValue}" : $" of at most {int.MaxValue}";

@@ -70,7 +70,6 @@ internal sealed class ShardCommand
         }
 
         var isNew = !Directory.Exists(root);
-        MakeRoot(root);
         using var progress = LoadProgressBar.OnStandardError(workers: 1);
         var program = WorkerProgram.Find(AppContext.BaseDirectory, Environment.GetEnvironmentVariable(WorkerProgram.OverrideVariable));
         var threads = arguments.LoadThreads ?? Math.Min(MostThreads, Environment.ProcessorCount);
@@ -82,7 +81,7 @@ internal sealed class ShardCommand
         {
             if (isNew)
             {
-                RemoveIfEmpty(root);
+                ShardJob.RemoveIfEmpty(root);
             }
         }
 
@@ -112,26 +111,5 @@ internal sealed class ShardCommand
                 throw new UsageException("--ranks takes the place of --gpus, --cpu-workers and --max-memory: give one of them."),
             var ranks => arguments with { CpuWorkers = ranks },
         };
-    }
-
-    private static void MakeRoot(string root)
-    {
-        try
-        {
-            Directory.CreateDirectory(root);
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            throw new ShardRunException($"{root}: the folder for shards cannot be made: {e.Message.TrimEnd('.')}; give another place with --output.", e);
-        }
-    }
-
-    // A run that failed leaves the model's folder as it was.
-    private static void RemoveIfEmpty(string root)
-    {
-        if (!Directory.EnumerateFileSystemEntries(root).Any())
-        {
-            Directory.Delete(root);
-        }
     }
 }

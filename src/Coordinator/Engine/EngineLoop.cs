@@ -192,7 +192,11 @@ internal sealed partial class EngineLoop(
     private void OnAttach(IWorkerGroup group)
     {
         _group = group;
-        var scheduler = new Scheduler(group.Plan.Limits, waiting, MicroBatches.Of(group.Plan, microBatches));
+        var scheduler = new Scheduler(
+            group.Plan.Limits,
+            waiting,
+            MicroBatches.Of(group.Plan, microBatches),
+            MicroBatches.IsOneStageAtATime(group.Plan, microBatches));
         _pipeline = new StepPipeline(group, scheduler, _counters, time, () => Post(CompleteSteps));
         waiting.EndWhere(ProblemOf);
         _ = PostWhenLostAsync(group);

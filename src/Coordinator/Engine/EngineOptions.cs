@@ -8,7 +8,7 @@ internal sealed record EngineOptions
 
     /// <summary>
     /// Parts that running sequences are divided into, so that the stages of a device map work at once; null: as many as there are
-    /// stages, 1: no parts. Without effect where all devices compute every step.
+    /// stages, 1: no parts, and one stage works at a time. Without effect where all devices compute every step.
     /// </summary>
     public int? MicroBatches { get; init; }
 

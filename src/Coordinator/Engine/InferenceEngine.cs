@@ -158,10 +158,16 @@ internal sealed class InferenceEngine : IAsyncDisposable
 
     /// <summary>
     /// Refuses new requests, finishes the accepted ones and stops the workers. What is not finished within
-    /// <paramref name="grace"/>, or when the token is cancelled, fails with <see cref="EngineUnavailableException"/>.
+    /// <paramref name="grace"/>, or when the token is cancelled, fails with <see cref="EngineUnavailableException"/>. Without effect on an
+    /// engine that has stopped; what went wrong then was thrown then.
     /// </summary>
     public async Task DrainAsync(TimeSpan grace, CancellationToken cancellationToken)
     {
+        if (_running.IsCompleted)
+        {
+            return;
+        }
+
         _loop.Drain();
         if (grace > TimeSpan.Zero)
         {
@@ -180,11 +186,7 @@ internal sealed class InferenceEngine : IAsyncDisposable
     /// <summary>Stops at once: what is running fails.</summary>
     public async ValueTask DisposeAsync()
     {
-        if (!_running.IsCompleted)
-        {
-            await DrainAsync(TimeSpan.Zero, CancellationToken.None);
-        }
-
+        await DrainAsync(TimeSpan.Zero, CancellationToken.None);
         _stopping.Dispose();
     }
 

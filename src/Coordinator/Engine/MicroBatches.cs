@@ -17,9 +17,16 @@ internal static class MicroBatches
     /// <param name="asked">The user's number; null: none.</param>
     public static int Of(ExecutionPlan plan, int? asked)
     {
-        var stages = plan.Mode == PlanMode.TensorParallel
-            ? 1
-            : plan.Ranks.Count(rank => rank.Layers.Length > 0 || rank.HasEmbedding || rank.HasOutputHead);
+        var stages = Stages(plan);
         return stages <= 1 ? 1 : Math.Min(asked ?? stages, Most);
     }
+
+    /// <summary>There are several stages, of which the user wants one to work at a time.</summary>
+    /// <param name="plan">The plan.</param>
+    /// <param name="asked">The user's number; null: none.</param>
+    public static bool IsOneStageAtATime(ExecutionPlan plan, int? asked) => asked == 1 && Stages(plan) > 1;
+
+    private static int Stages(ExecutionPlan plan) => plan.Mode == PlanMode.TensorParallel
+        ? 1
+        : plan.Ranks.Count(rank => rank.Layers.Length > 0 || rank.HasEmbedding || rank.HasOutputHead);
 }

@@ -16,14 +16,17 @@ internal sealed class Scheduler
     private readonly List<Sequence> _running = [];
     private readonly DecodeTurns _turns;
     private readonly PromptChunks _chunks;
+    private readonly bool _oneStageAtATime;
     private int _promisedBlocks;
     private long _nextStep;
 
     /// <param name="limits">What the group allocated for.</param>
     /// <param name="waiting">Where sequences are admitted from.</param>
     /// <param name="microBatches">Parts that decoding sequences are divided into, each with steps of its own.</param>
-    public Scheduler(StepLimits limits, WaitingQueue waiting, int microBatches = 1)
+    /// <param name="oneStageAtATime">No stage computes a step before the last one has computed the step before.</param>
+    public Scheduler(StepLimits limits, WaitingQueue waiting, int microBatches = 1, bool oneStageAtATime = false)
     {
+        _oneStageAtATime = oneStageAtATime;
         MicroBatches = microBatches;
         _turns = new DecodeTurns(microBatches);
         _chunks = new PromptChunks(microBatches);
@@ -72,10 +75,15 @@ internal sealed class Scheduler
             : null;
     }
 
-    /// <summary>The next step to send; null when no sequence has anything to compute.</summary>
+    /// <summary>The next step to send; null when no sequence has anything to compute, or not before the steps in flight are computed.</summary>
     public ScheduledStep? Next()
     {
         Admit();
+        if (_oneStageAtATime && WouldOvertake())
+        {
+            return null;
+        }
+
         var entries = new List<StepSequence>();
         var sequences = new List<Sequence>();
         var budget = _limits.MaxStepTokens;
@@ -189,6 +197,12 @@ internal sealed class Scheduler
             _running.Add(sequence);
         }
     }
+
+    // A step that goes on with a token of the step before waits for it at the first stage, and may be sent ahead. One of prompt rows alone
+    // would be computed there while later stages still compute the step before.
+    private bool WouldOvertake() =>
+        _running.Exists(sequence => sequence.StepsInFlight > 0)
+        && !_running.Exists(sequence => sequence is { IsDecoding: true, StepsInFlight: 1 } && sequence.LastStep == _nextStep - 1);
 
     private long PromptRowsLeft()
     {

@@ -20,7 +20,7 @@ internal static class HostMemory
     /// <summary>The same against a given number of available bytes.</summary>
     internal static void Check(ExecutionPlan plan, long available)
     {
-        var (wanted, usable) = (plan.Ranks.Sum(rank => rank.Offload?.HostBytes ?? 0), (long)(available * UsablePart));
+        var (wanted, usable) = (plan.Ranks.Sum(rank => rank.Offload?.HostBytes ?? 0), UsableOf(available));
         if (wanted > usable)
         {
             throw new PlanException(
@@ -29,6 +29,11 @@ internal static class HostMemory
                 "let the rest stay in files, with --max-memory …,cpu=…,disk=….");
         }
     }
+
+    /// <summary>Bytes that weights may take of this machine's memory beside what is in use: nine tenths of what is available.</summary>
+    public static long Usable() => UsableOf(Available());
+
+    private static long UsableOf(long available) => (long)(available * UsablePart);
 
     // What the system could give without swapping, and no more than this process may use (a container's limit).
     private static long Available()

@@ -7,7 +7,7 @@ namespace TensorParallel.Coordinator.Hosting;
 /// <param name="shared">Its account with the devices.</param>
 internal sealed class HostedModel(ModelHost host, SharedModel shared)
 {
-    private readonly Lazy<Task> _ended = new(() => host.DisposeAsync().AsTask());
+    private readonly Ending _ending = new(() => host.DisposeAsync().AsTask());
     private int _isUnloading;
 
     /// <summary>Runs it.</summary>
@@ -28,6 +28,9 @@ internal sealed class HostedModel(ModelHost host, SharedModel shared)
     /// <summary>Begins to end it; false: somebody else has.</summary>
     public bool TryUnload() => Interlocked.Exchange(ref _isUnloading, 1) == 0;
 
-    /// <summary>Ends it; completes when no process is left. Several callers wait for the same end.</summary>
-    public Task EndAsync() => _ended.Value;
+    /// <summary>It could not be ended: somebody may try again.</summary>
+    public void UnloadFailed() => Volatile.Write(ref _isUnloading, 0);
+
+    /// <summary>Ends it; completes when no process is left. Several callers wait for the same end; after one that failed, the next tries again.</summary>
+    public Task EndAsync() => _ending.RunAsync();
 }

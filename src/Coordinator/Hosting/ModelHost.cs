@@ -102,9 +102,16 @@ internal sealed class ModelHost : IModelMoves, IAsyncDisposable
     /// <inheritdoc/>
     public async ValueTask DisposeAsync()
     {
-        await Engine.DisposeAsync();
-        _launcher.Dispose();
-        _shared?.Remove();
+        try
+        {
+            await Engine.DisposeAsync();
+        }
+        finally
+        {
+            // Workers that the engine could not end do so with their launcher; then their memory is free.
+            _launcher.Dispose();
+            _shared?.Remove();
+        }
     }
 
     private static WorkerGroupOptions Options(PreparedModel model, ModelArguments arguments)

@@ -1,5 +1,6 @@
 using TensorParallel.Coordinator.Api;
 using TensorParallel.Coordinator.Engine;
+using TensorParallel.Coordinator.Planning.DeviceMaps;
 using TensorParallel.Coordinator.Sharing;
 using TensorParallel.Coordinator.Workers;
 using TensorParallel.Protocol.Parallel;
@@ -74,7 +75,7 @@ internal sealed partial class ModelRegistry(ModelRegistryOptions options, ILogge
         {
             foreach (var model in added)
             {
-                await EndAsync(model);
+                await GiveUpAsync(model);
             }
 
             throw;
@@ -96,7 +97,7 @@ internal sealed partial class ModelRegistry(ModelRegistryOptions options, ILogge
         }
         catch (Exception exception)
         {
-            await EndAsync(model);
+            await GiveUpAsync(model);
             if ((exception is OperationCanceledException || model.IsUnloading) && !cancellationToken.IsCancellationRequested)
             {
                 throw new EngineUnavailableException($"The model {model.Name} was unloaded while it was loaded.");
@@ -131,10 +132,25 @@ internal sealed partial class ModelRegistry(ModelRegistryOptions options, ILogge
             throw new EngineUnavailableException($"The model {name} is being unloaded already.");
         }
 
-        // New requests do not find it; those that it has go on, also when the caller goes away.
-        Served.Remove(model.Host.Served);
-        await model.Host.DrainAsync(grace ?? options.Grace, CancellationToken.None);
-        await EndAsync(model);
+        try
+        {
+            // New requests do not find it; those that it has go on, also when the caller goes away.
+            Served.Remove(model.Host.Served);
+            try
+            {
+                await model.Host.DrainAsync(grace ?? options.Grace, CancellationToken.None);
+            }
+            finally
+            {
+                await EndAsync(model);
+            }
+        }
+        catch
+        {
+            model.UnloadFailed();
+            throw;
+        }
+
         Log.Unloaded(_logger, model.Name);
     }
 
@@ -246,7 +262,9 @@ internal sealed partial class ModelRegistry(ModelRegistryOptions options, ILogge
                 throw new ModelExistsException(prepared.Name);
             }
 
-            var shared = _devices.Add(prepared.Name, SharedNeed.Of(prepared.Plan, arguments.Evictable), arguments.Evictable);
+            var hostBudget = arguments.MaxMemory?.FirstOrDefault(budget => budget.Device == DeviceBudget.Cpu)?.Bytes;
+            var need = SharedNeed.Of(prepared.Plan, arguments.Evictable, hostBudget);
+            var shared = _devices.Add(prepared.Name, need, arguments.Evictable, HostMemory.Usable());
             try
             {
                 var model = new HostedModel(
@@ -273,6 +291,19 @@ internal sealed partial class ModelRegistry(ModelRegistryOptions options, ILogge
         }
     }
 
+    // For a reason that the caller is told: what fails beside it is logged, and tried again when the registry is disposed.
+    private async Task GiveUpAsync(HostedModel model)
+    {
+        try
+        {
+            await EndAsync(model);
+        }
+        catch (Exception exception)
+        {
+            Log.NotEnded(_logger, model.Name, exception);
+        }
+    }
+
     // Nobody watches a model that is loaded by a call.
     private sealed class Progress : IProgress<LoadProgress>
     {
@@ -294,5 +325,8 @@ internal sealed partial class ModelRegistry(ModelRegistryOptions options, ILogge
 
         [LoggerMessage(4, LogLevel.Warning, "{Model}: {Notice}")]
         public static partial void Notice(ILogger logger, string model, string notice);
+
+        [LoggerMessage(5, LogLevel.Error, "{Model} could not be ended.")]
+        public static partial void NotEnded(ILogger logger, string model, Exception exception);
     }
 }

@@ -20,7 +20,7 @@ internal sealed class ShardJob(WorkerProgram program)
 
     /// <summary>Cuts; returns when the set lies in <paramref name="folder"/>. On any failure nothing is left of it.</summary>
     /// <param name="source">What is cut, and how.</param>
-    /// <param name="folder">Folder of the set; its parent is there.</param>
+    /// <param name="folder">Folder of the set.</param>
     /// <param name="threads">Threads that read, convert and hash.</param>
     /// <param name="progress">How far it is.</param>
     /// <param name="cancellationToken">Stops it.</param>
@@ -55,19 +55,59 @@ internal sealed class ShardJob(WorkerProgram program)
         }
     }
 
-    private static FileStream Lock(string folder)
+    /// <summary>So that a run that failed leaves the model's folder as it was.</summary>
+    /// <param name="root">Folder of sets.</param>
+    public static void RemoveIfEmpty(string root)
     {
         try
         {
-            return new FileStream(
-                folder + LockSuffix, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None, bufferSize: 1, FileOptions.DeleteOnClose);
+            Directory.Delete(root);
+        }
+        catch (IOException)
+        {
+            // It is not empty, because it holds the set or another process makes one there; or that has removed it.
+        }
+    }
+
+    /// <summary>
+    /// Makes a set one process's to write, until it is disposed. The file goes with the lock: the runtime removes it before it gives the lock
+    /// back, and who has locked a file that was removed meanwhile opens the next one.
+    /// </summary>
+    /// <exception cref="ShardRunException">Another process is at it, or the place cannot be written.</exception>
+    internal static FileStream Lock(string folder)
+    {
+        var root = Path.GetDirectoryName(folder)!;
+        while (true)
+        {
+            MakeRoot(root);
+            try
+            {
+                return new FileStream(
+                    folder + LockSuffix, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None, bufferSize: 1, FileOptions.DeleteOnClose);
+            }
+            catch (Exception e) when (e is DirectoryNotFoundException or FileNotFoundException)
+            {
+                // A job that failed meanwhile has removed the folder, empty as it was (and another may have made it anew); each can do so once.
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            {
+                throw new ShardRunException(
+                    $"{root}: cannot be written, or another process makes these shards now: {e.Message.TrimEnd('.')}; "
+                    + "wait for it, or give another place with --output.",
+                    e);
+            }
+        }
+    }
+
+    private static void MakeRoot(string root)
+    {
+        try
+        {
+            Directory.CreateDirectory(root);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new ShardRunException(
-                $"{Path.GetDirectoryName(folder)}: cannot be written, or another process makes these shards now: {e.Message.TrimEnd('.')}; "
-                + "wait for it, or give another place with --output.",
-                e);
+            throw new ShardRunException($"{root}: the folder for shards cannot be made: {e.Message.TrimEnd('.')}; give another place with --output.", e);
         }
     }
 

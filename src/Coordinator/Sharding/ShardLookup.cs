@@ -129,15 +129,22 @@ internal static class ShardLookup
             : null;
     }
 
-    // So that the next start need not read everything again.
-    private static void Renew(ShardManifest manifest, List<string> notices)
+    /// <summary>Writes a manifest over the one before, so that the next start need not read everything again; where it cannot, nothing changes.</summary>
+    internal static void Renew(ShardManifest manifest, List<string> notices)
     {
         var path = Path.Combine(manifest.Folder, ShardFolder.ManifestName);
         var written = $"{path}.{Environment.ProcessId}";
         try
         {
-            File.WriteAllBytes(written, manifest.ToJson());
-            File.Move(written, path, overwrite: true);
+            try
+            {
+                File.WriteAllBytes(written, manifest.ToJson());
+                File.Move(written, path, overwrite: true);
+            }
+            finally
+            {
+                File.Delete(written); // there only where it could not be moved
+            }
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {

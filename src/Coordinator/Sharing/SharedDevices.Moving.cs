@@ -137,6 +137,7 @@ internal sealed partial class SharedDevices
         {
             model.IsLeaving = false;
             model.Place = moved is null ? ModelPlace.Absent : ModelPlace.Host;
+            model.HasHostCopy = moved is not null;
             model.LastEviction = moved ?? model.LastEviction;
             model.Evictions += moved is null ? 0 : 1;
         }

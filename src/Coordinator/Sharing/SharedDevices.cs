@@ -50,8 +50,14 @@ internal sealed partial class SharedDevices(ILogger<SharedDevices> logger)
     }
 
     /// <summary>Promises a model its memory. It is absent until its workers are started.</summary>
-    /// <exception cref="PlanException">It does not fit beside the others; the message has the numbers.</exception>
-    public SharedModel Add(string name, SharedNeed need, bool evictable)
+    /// <param name="name">Its name.</param>
+    /// <param name="need">What it needs.</param>
+    /// <param name="evictable">Whether it can be evicted.</param>
+    /// <param name="hostBytes">Host memory that weights may still take; null: not known.</param>
+    /// <exception cref="PlanException">
+    /// It does not fit beside the others, or the host has no room for those that leave for each other; the message has the numbers.
+    /// </exception>
+    public SharedModel Add(string name, SharedNeed need, bool evictable, long? hostBytes = null)
     {
         lock (_lock)
         {
@@ -60,6 +66,7 @@ internal sealed partial class SharedDevices(ILogger<SharedDevices> logger)
             var problems = need.Fixed.Keys
                 .Where(device => _capacity.TryGetValue(device, out var bytes) && Least(all, device) > bytes)
                 .Select(device => Shortage(all, device, name))
+                .Concat(HostShortages(all, hostBytes))
                 .ToList();
             if (problems.Count > 0)
             {
@@ -102,6 +109,7 @@ internal sealed partial class SharedDevices(ILogger<SharedDevices> logger)
         TurnRequest? request = null;
         lock (_lock)
         {
+            model.HasHostCopy = false; // lost with the workers before
             if (model.Place == ModelPlace.Devices && !model.IsLeaving)
             {
                 turn = Begin(model); // lost where it was: its room is still its own

@@ -27,6 +27,9 @@ internal sealed class SharedModel(SharedDevices devices, string name, SharedNeed
     /// <summary>Where it is.</summary>
     public ModelPlace Place { get; internal set; }
 
+    /// <summary>Its present workers have been off their devices: the host memory for that is theirs.</summary>
+    public bool HasHostCopy { get; internal set; }
+
     /// <summary>It is on its way off the devices: no turn begins.</summary>
     public bool IsLeaving { get; internal set; }
 

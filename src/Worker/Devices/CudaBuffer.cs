@@ -69,16 +69,16 @@ internal sealed unsafe class CudaBuffer : DeviceBuffer
         if (_memory != 0)
         {
             Device.Forget(this);
+            var memory = _memory;
+            _memory = 0;
             if (_evictable is not null)
             {
                 _evictable.Leave();
             }
             else
             {
-                CudaDriver.Check(IsHostMemory ? CudaPinnedMemory.Free((void*)_memory) : CudaDriver.cuMemFree(_memory));
+                CudaDriver.Check(IsHostMemory ? CudaPinnedMemory.Free((void*)memory) : CudaDriver.cuMemFree(memory));
             }
-
-            _memory = 0;
         }
     }
 }

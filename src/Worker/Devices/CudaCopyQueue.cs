@@ -24,8 +24,16 @@ internal sealed unsafe class CudaCopyQueue : ICopyQueue
         nint stream, released;
         Check(cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING));
         _stream = stream;
-        Check(cuEventCreate(&released, CU_EVENT_DISABLE_TIMING));
-        _released = released;
+        try
+        {
+            Check(cuEventCreate(&released, CU_EVENT_DISABLE_TIMING));
+            _released = released;
+        }
+        catch
+        {
+            Dispose();
+            throw;
+        }
     }
 
     // The event stands behind the last reader, also one that began early: it is reached when that has ended. One event serves all, for a
@@ -60,11 +68,13 @@ internal sealed unsafe class CudaCopyQueue : ICopyQueue
     {
         if (_stream != 0)
         {
-            _device.MakeCurrent();
-            Check(cuStreamSynchronize(_stream)); // what is copied from and to may go next
-            Check(cuStreamDestroy(_stream));
-            Check(cuEventDestroy(_released));
+            var (stream, released) = (_stream, _released);
             (_stream, _released) = (0, 0);
+            _device.MakeCurrent();
+            Disposal.Run(
+                () => Check(cuStreamSynchronize(stream)), // what is copied from and to may go next
+                () => Check(cuStreamDestroy(stream)),
+                () => Check(released == 0 ? CUDA_SUCCESS : cuEventDestroy(released)));
         }
     }
 

@@ -153,10 +153,7 @@ internal sealed unsafe partial class CudaDevice
             owned = [.. _buffers];
         }
 
-        foreach (var buffer in owned)
-        {
-            buffer.Dispose();
-        }
+        Disposal.Of(owned);
     }
 
     /// <summary>Address of a range of a buffer of this device; throws where it is another's or the range does not lie in it.</summary>

@@ -209,20 +209,22 @@ internal sealed unsafe partial class CudaDevice : IDevice
             return;
         }
 
-        Synchronize();
-        DisposeBuffers();
-        foreach (var memory in _evictable.Values)
-        {
-            memory.Dispose();
-        }
+        Disposal.Run(
+            Synchronize,
+            DisposeBuffers,
+            () => Disposal.Of(_evictable.Values),
+            Modules.Dispose,
+            _staging.Dispose,
+            _readback.Dispose,
+            () => Check(cuStreamDestroy(Stream)),
+            Leave,
+            () => Check(cuDevicePrimaryCtxRelease(_handle)));
+    }
 
-        Modules.Dispose();
-        _staging.Dispose();
-        _readback.Dispose();
-        Check(cuStreamDestroy(Stream));
+    private void Leave()
+    {
         _disposed = true;
         Check(cuCtxSetCurrent(0));
-        Check(cuDevicePrimaryCtxRelease(_handle));
     }
 
     private static string ReadName(int handle)

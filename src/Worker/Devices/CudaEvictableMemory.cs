@@ -138,15 +138,7 @@ internal sealed unsafe class CudaEvictableMemory(CudaDevice device, int handle, 
         return keeps ? Copy((host, piece, bytes) => cuMemcpyHtoDAsync(piece, host, bytes, device.Stream)) : 0;
     }
 
-    public void Dispose()
-    {
-        Clear();
-        if (_address != 0)
-        {
-            Check(cuMemAddressFree(_address, _reserved));
-            _address = 0;
-        }
-    }
+    public void Dispose() => Disposal.Run(Clear, FreeAddresses);
 
     private delegate int CopyPiece(void* host, ulong piece, nuint bytes);
 
@@ -210,39 +202,51 @@ internal sealed unsafe class CudaEvictableMemory(CudaDevice device, int handle, 
 
     private void Unmap(Piece piece)
     {
-        if (piece.IsMapped)
-        {
-            Check(cuMemUnmap(_address + piece.Offset, piece.Bytes));
-            piece.IsMapped = false;
-        }
-
-        if (piece.Memory != 0)
-        {
-            Check(cuMemRelease(piece.Memory));
-            piece.Memory = 0;
-        }
+        Disposal.Run(
+            () =>
+            {
+                if (piece.IsMapped)
+                {
+                    Check(cuMemUnmap(_address + piece.Offset, piece.Bytes));
+                    piece.IsMapped = false;
+                }
+            },
+            () =>
+            {
+                if (piece.Memory != 0)
+                {
+                    Check(cuMemRelease(piece.Memory));
+                    piece.Memory = 0;
+                }
+            });
     }
 
     private void Clear()
     {
-        foreach (var piece in _pieces)
-        {
-            Unmap(piece);
-        }
-
+        Piece[] pieces = [.. _pieces];
         _pieces.Clear();
         _used = 0;
         IsEvicted = false;
-        FreeKept();
+        Disposal.Run([.. pieces.Select(piece => (Action)(() => Unmap(piece))), FreeKept]);
+    }
+
+    private void FreeAddresses()
+    {
+        if (_address != 0)
+        {
+            Check(cuMemAddressFree(_address, _reserved));
+            _address = 0;
+        }
     }
 
     private void FreeKept()
     {
         if (_kept != null)
         {
-            Check(CudaPinnedMemory.Free(_kept));
+            var kept = _kept;
             _kept = null;
             _keptBytes = _room = 0;
+            Check(CudaPinnedMemory.Free(kept));
         }
     }
 

@@ -44,15 +44,10 @@ internal sealed class CudaGraphs(CudaDevice device) : IRepeatedWork
     {
         if (_graphs.Count > 0)
         {
-            device.Synchronize(); // a replay may be under way
+            CudaGraph[] graphs = [.. _graphs.Values.Select(entry => entry.Graph)];
+            _graphs.Clear();
+            Disposal.Run([device.Synchronize, .. graphs.Select(graph => (Action)graph.Dispose)]); // a replay may be under way
         }
-
-        foreach (var entry in _graphs.Values)
-        {
-            entry.Graph.Dispose();
-        }
-
-        _graphs.Clear();
     }
 
     private CudaGraph Capture(Action issue)

@@ -152,13 +152,10 @@ internal sealed unsafe class CudaModuleCache(CudaDevice device) : IDisposable
     /// <summary>Unloads everything; the context must still be there.</summary>
     public void Dispose()
     {
-        foreach (var module in _modules.Values)
-        {
-            Check(cuModuleUnload(module));
-        }
-
+        nint[] modules = [.. _modules.Values];
         _modules.Clear();
         _functions.Clear();
+        Disposal.Run(modules.Select(module => (Action)(() => Check(cuModuleUnload(module)))));
     }
 
     private static void Prefer(nint function, int percent) => Check(

@@ -63,18 +63,29 @@ internal sealed unsafe class CudaProcessMemory : IDisposable
     public void Dispose()
     {
         _device.MakeCurrent();
+        Disposal.Run(Unmap, FreeAddress, Release);
+    }
+
+    private void Unmap()
+    {
         if (_isMapped)
         {
             Check(cuMemUnmap(_address, _bytes));
             _isMapped = false;
         }
+    }
 
+    private void FreeAddress()
+    {
         if (_address != 0)
         {
             Check(cuMemAddressFree(_address, _bytes));
             _address = 0;
         }
+    }
 
+    private void Release()
+    {
         if (_memory != 0)
         {
             Check(cuMemRelease(_memory));

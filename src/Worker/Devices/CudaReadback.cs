@@ -52,15 +52,8 @@ internal sealed unsafe class CudaReadback : IDisposable
         return copy;
     }
 
-    public void Dispose()
-    {
-        foreach (var done in _events)
-        {
-            Check(cuEventDestroy(done));
-        }
-
-        Check(CudaPinnedMemory.Free(_memory));
-    }
+    public void Dispose() => Disposal.Run(
+        [.. _events.Select(done => (Action)(() => Check(cuEventDestroy(done)))), () => Check(CudaPinnedMemory.Free(_memory))]);
 
     private sealed class Copy(CudaDevice device, nint done, byte* pinned, int bytes) : IPendingCopy
     {

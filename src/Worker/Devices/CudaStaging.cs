@@ -81,16 +81,8 @@ internal sealed unsafe class CudaStaging : IDisposable
         }
     }
 
-    public void Dispose()
-    {
-        foreach (var done in _done)
-        {
-            Check(cuEventDestroy(done));
-        }
-
-        Check(CudaPinnedMemory.Free(_memory));
-        _free.Dispose();
-    }
+    public void Dispose() => Disposal.Run(
+        [.. _done.Select(done => (Action)(() => Check(cuEventDestroy(done)))), () => Check(CudaPinnedMemory.Free(_memory)), _free.Dispose]);
 
     // A slot is free for a thread once no thread fills it; its last copy may still run and is waited for here. Slots are taken in
     // turns, so that this is the copy that was begun longest ago: small copies run ahead of the device by seven.

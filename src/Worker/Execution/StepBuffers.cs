@@ -39,11 +39,8 @@ internal sealed class StepBuffers : IDisposable
 
     public void Dispose()
     {
-        foreach (var tensor in _tensors.Values)
-        {
-            tensor.Buffer.Dispose();
-        }
-
+        DeviceBuffer[] buffers = [.. _tensors.Values.Select(tensor => tensor.Buffer)];
         _tensors.Clear();
+        Disposal.Of(buffers);
     }
 }

@@ -224,11 +224,8 @@ internal sealed class WorkerModel : IDisposable
     // Last made, first freed.
     private static void Free(List<IDisposable> owned)
     {
-        for (var i = owned.Count - 1; i >= 0; i--)
-        {
-            owned[i].Dispose();
-        }
-
+        IDisposable[] all = [.. owned.AsEnumerable().Reverse()];
         owned.Clear();
+        Disposal.Of(all);
     }
 }

@@ -46,8 +46,9 @@ internal sealed class PagedKvCache : IKvCache
 
     public void Dispose()
     {
-        _buffers.ForEach(b => b.Dispose());
+        DeviceBuffer[] buffers = [.. _buffers];
         _buffers.Clear();
+        Disposal.Of(buffers);
     }
 
     private int Rows(int heads) => checked(_shape.Blocks * heads * _shape.BlockTokens);

@@ -70,13 +70,7 @@ internal sealed class DecoderModel(
         }
     }
 
-    public void Dispose()
-    {
-        foreach (var item in owned)
-        {
-            item.Dispose();
-        }
-    }
+    public void Dispose() => Disposal.Of(owned);
 
     private BlockActivations Inner(Activations a) => a.Blocks ?? throw NotHere("activations for its blocks");
 

@@ -84,11 +84,7 @@ internal sealed class HostProducts : IDisposable
         }
     }
 
-    public void Dispose()
-    {
-        _ops.Dispose();
-        _host.Dispose(); // with all memory
-    }
+    public void Dispose() => Disposal.Of(_ops, _host); // with all memory
 
     private Tensor CopyIn(Tensor x)
     {

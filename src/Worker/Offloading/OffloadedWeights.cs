@@ -179,10 +179,9 @@ internal sealed class OffloadedWeights : IWeightPlaces, IDisposable
 
     public void Dispose()
     {
-        while (_owned.TryPop(out var item))
-        {
-            item.Dispose();
-        }
+        IDisposable[] owned = [.. _owned];
+        _owned.Clear();
+        Disposal.Of(owned);
     }
 
     // Groups take turns in the slots; where measured times say so, some slots keep one group each instead.

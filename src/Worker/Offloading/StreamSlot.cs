@@ -40,9 +40,5 @@ internal sealed class StreamSlot(DeviceBuffer memory, IReadOnlyList<WeightGroup>
         throw new ArgumentException($"{group.Name} does not come to this slot.", nameof(group));
     }
 
-    public void Dispose()
-    {
-        Arrived.Dispose();
-        Free.Dispose();
-    }
+    public void Dispose() => Disposal.Of(Arrived, Free);
 }

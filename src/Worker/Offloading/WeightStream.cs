@@ -103,13 +103,7 @@ internal sealed class WeightStream : IDisposable
         }
     }
 
-    public void Dispose()
-    {
-        foreach (var slot in _slots)
-        {
-            slot.Dispose();
-        }
-    }
+    public void Dispose() => Disposal.Of(_slots);
 
     private bool IsOnHost(WeightGroup group, int rows) => group.Hosted.Count > 0 && (_host?.Takes(group, rows) ?? false);
 

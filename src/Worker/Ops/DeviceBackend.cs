@@ -13,10 +13,5 @@ internal sealed record DeviceBackend(IDevice Device, IDeviceOps Ops, ISamplingOp
     /// <summary>What makes it slower than it could be, a sentence; null: nothing.</summary>
     public string? Warning { get; init; }
 
-    public void Dispose()
-    {
-        (Sampling as IDisposable)?.Dispose();
-        Ops.Dispose();
-        Device.Dispose();
-    }
+    public void Dispose() => Disposal.Of(Sampling as IDisposable, Ops, Device);
 }

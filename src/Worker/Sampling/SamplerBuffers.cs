@@ -79,12 +79,9 @@ internal sealed class SamplerBuffers : IDisposable
 
     public void Dispose()
     {
-        foreach (var tensor in _tensors.Values)
-        {
-            tensor.Buffer.Dispose();
-        }
-
+        DeviceBuffer[] buffers = [.. _tensors.Values.Select(tensor => tensor.Buffer)];
         _tensors.Clear();
+        Disposal.Of(buffers);
     }
 
     private static Tensor Packed(Tensor room, int rows, int columns) =>

@@ -54,9 +54,8 @@ internal sealed class RankModel(
 
     internal static void Free(Stack<IDisposable> owned)
     {
-        while (owned.TryPop(out var item))
-        {
-            item.Dispose();
-        }
+        IDisposable[] all = [.. owned];
+        owned.Clear();
+        Disposal.Of(all);
     }
 }

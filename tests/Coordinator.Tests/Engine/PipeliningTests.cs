@@ -1,4 +1,6 @@
 using TensorParallel.Coordinator.Engine;
+using TensorParallel.Coordinator.Planning;
+using TensorParallel.Coordinator.Tests.Planning;
 using TensorParallel.Protocol.Generation;
 using Xunit;
 
@@ -50,13 +52,42 @@ public sealed class PipeliningTests
         Assert.InRange(TokenTime(four) / TokenTime(one), 0.5, sequences == 1 ? 1 : 1.02);
     }
 
+    [Theory]
+    [InlineData(1, 1, 4096)]
+    [InlineData(1, 5, 3000)]
+    [InlineData(1, 256, 8)]
+    [InlineData(Stages, 1, 4096)]
+    [InlineData(Stages, 5, 3000)]
+    [InlineData(Stages, 256, 8)]
+    public void With_one_part_no_stage_works_beside_another(int microBatches, int sequences, int promptTokens)
+    {
+        var simulation = Simulate(microBatches, sequences, promptTokens, 20);
+
+        Assert.Equal(microBatches > 1, simulation.StagesOverlapped);
+    }
+
+    [Fact]
+    public void One_stage_at_a_time_means_nothing_where_all_devices_compute_every_step()
+    {
+        var tensorParallel = Planner.Plan(PlanCases.OnCpus(PlanCases.Public("llama-3.1-8b"), 2));
+        var stages = Planner.Plan(PlanCases.OnCpus(PlanCases.Public("llama-3.1-8b"), 2) with { UseDeviceMap = true });
+
+        Assert.Equal(
+            (false, true, false, false),
+            (MicroBatches.IsOneStageAtATime(tensorParallel, 1), MicroBatches.IsOneStageAtATime(stages, 1),
+                MicroBatches.IsOneStageAtATime(stages, 2), MicroBatches.IsOneStageAtATime(stages, null)));
+    }
+
     private static double StepTime(int promptRows, int decoding) =>
         Math.Max(1 + (0.01 * decoding), 0.0068 * (promptRows + decoding)) + 0.05;
 
-    private static Dictionary<Sequence, List<double>> Run(int microBatches, int sequences, int promptTokens, int newTokens)
+    private static Dictionary<Sequence, List<double>> Run(int microBatches, int sequences, int promptTokens, int newTokens) =>
+        Simulate(microBatches, sequences, promptTokens, newTokens).Tokens;
+
+    private static SimulatedStages Simulate(int microBatches, int sequences, int promptTokens, int newTokens)
     {
         var limits = new StepLimits(
-            MaxStepTokens: 2048, MaxSequences: 256, MaxContextTokens: 4096, KvBlockTokens: 16, KvBlocks: 256 * 256);
+            MaxStepTokens: 2048, MaxSequences: 256, MaxContextTokens: 8192, KvBlockTokens: 16, KvBlocks: 256 * 256);
         var waiting = new WaitingQueue(256);
         for (var i = 0; i < sequences; i++)
         {
@@ -64,11 +95,12 @@ public sealed class PipeliningTests
             waiting.Enqueue(new Sequence(EngineFixture.Request(promptTokens, newTokens)));
         }
 
-        var simulation = new SimulatedStages(new Scheduler(limits, waiting, microBatches), Stages, StepTime);
+        var simulation = new SimulatedStages(
+            new Scheduler(limits, waiting, microBatches, oneStageAtATime: microBatches == 1), Stages, StepTime);
         simulation.Run();
         Assert.Equal(sequences, simulation.Tokens.Count);
         Assert.All(simulation.Tokens.Values, tokens => Assert.Equal(newTokens, tokens.Count));
-        return simulation.Tokens;
+        return simulation;
     }
 
     private static double FirstTokens(Dictionary<Sequence, List<double>> tokens) => tokens.Values.Max(times => times[0]);

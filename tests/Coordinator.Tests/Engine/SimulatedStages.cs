@@ -20,6 +20,10 @@ internal sealed class SimulatedStages(Scheduler scheduler, int stages, Func<int,
     private readonly Queue<(ScheduledStep Step, double End)> _inFlight = [];
     private readonly Dictionary<Sequence, double> _drawn = [];
     private double _now;
+    private double _lastEnd;
+
+    /// <summary>A step began at the first stage before the last stage had computed the step before.</summary>
+    public bool StagesOverlapped { get; private set; }
 
     /// <summary>Time at which each sequence got each of its tokens.</summary>
     public Dictionary<Sequence, List<double>> Tokens { get; } = [];
@@ -60,6 +64,7 @@ internal sealed class SimulatedStages(Scheduler scheduler, int stages, Func<int,
             }
         }
 
+        StagesOverlapped |= Math.Max(at, _free[0]) < _lastEnd;
         var duration = time(prompt, decoding);
         for (var stage = 0; stage < _free.Length; stage++)
         {
@@ -83,6 +88,7 @@ internal sealed class SimulatedStages(Scheduler scheduler, int stages, Func<int,
             }
         }
 
+        _lastEnd = at;
         return at;
     }
 }

@@ -165,6 +165,60 @@ public sealed class SharedDevicesTests
     }
 
     [Fact]
+    public void Models_that_leave_for_each_other_must_fit_into_the_host_together()
+    {
+        _devices.Offer([Device(100)], evictable: true);
+        _devices.Add("a", Need(0, 60) with { Host = new HostNeed(7, 50) }, evictable: true, hostBytes: 0); // alone it never leaves
+        var b = Need(0, 60) with { Host = new HostNeed(0, 40) };
+
+        var error = Assert.Throws<PlanException>(() => _devices.Add("b", b, evictable: true, hostBytes: 96));
+
+        Assert.Contains("need 97 B of host memory for their weights (a 57 B, b 40 B)", error.Message, StringComparison.Ordinal);
+        Assert.Contains("are 96 B: 1 B are missing", error.Message, StringComparison.Ordinal);
+        _devices.Add("b", b, evictable: true, hostBytes: 97);
+    }
+
+    [Fact]
+    public void Models_that_fit_on_their_devices_together_need_nothing_of_the_host()
+    {
+        _devices.Offer([Device(120)], evictable: true);
+        _devices.Add("a", Need(0, 60) with { Host = new HostNeed(0, 50, Budget: 10) }, evictable: true, hostBytes: 0);
+        _devices.Add("b", Need(0, 60) with { Host = new HostNeed(0, 50, Budget: 10) }, evictable: true, hostBytes: 0);
+    }
+
+    [Fact]
+    public void Who_has_to_leave_must_fit_into_its_own_budget_of_host_memory()
+    {
+        _devices.Offer([Device(100)], evictable: true);
+        _devices.Add("a", Need(0, 60) with { Host = new HostNeed(10, 50, Budget: 59) }, evictable: true);
+
+        var error = Assert.Throws<PlanException>(() => Add("b", 100, 60));
+
+        Assert.Contains("--max-memory allows a 59 B of host memory, but", error.Message, StringComparison.Ordinal);
+        Assert.Contains("its weights take 60 B there: give a larger cpu=", error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Host_memory_that_models_have_taken_already_is_not_counted_again()
+    {
+        var a = await StartedAsync("a", 100, 60, host: new HostNeed(10, 50));
+        var b = await StartedAsync("b", 100, 60, host: new HostNeed(0, 40));
+        (await EnterAsync(a)).Dispose();
+        Assert.Equal(["a out", "b out", "a in"], _log);
+        var c = Need(0, 60) with { Host = new HostNeed(0, 30) };
+        Assert.Contains(
+            "need 30 B of host memory for their weights (c 30 B)",
+            Assert.Throws<PlanException>(() => _devices.Add("c", c, evictable: true, hostBytes: 29)).Message, StringComparison.Ordinal);
+
+        // New workers have pinned nothing yet.
+        await a.StartAsync(_ => Task.FromResult(0), CancellationToken.None).WaitAsync(s_patience);
+        Assert.Contains(
+            "need 80 B of host memory for their weights (a 50 B, c 30 B)",
+            Assert.Throws<PlanException>(() => _devices.Add("c", c, evictable: true, hostBytes: 79)).Message, StringComparison.Ordinal);
+        Assert.Equal(ModelPlace.Host, b.Place);
+    }
+
+    [Fact]
     public async Task Devices_of_unknown_size_are_not_shared_out()
     {
         var device = new PlanDevice("cpu:0");
@@ -257,21 +311,22 @@ public sealed class SharedDevicesTests
     private static SharedNeed Need(long always, long evictable) =>
         new(new Dictionary<string, long> { ["cuda:0"] = always }, new Dictionary<string, long> { ["cuda:0"] = evictable });
 
-    private SharedModel Add(string name, long? capacity, long evictable, long always = 0)
+    private SharedModel Add(string name, long? capacity, long evictable, long always = 0, HostNeed? host = null)
     {
         if (capacity is { } bytes)
         {
             _devices.Offer([Device(bytes)], evictable: true);
         }
 
-        var model = _devices.Add(name, Need(always, evictable), evictable: true);
+        var model = _devices.Add(name, Need(always, evictable) with { Host = host ?? new HostNeed(0, 0) }, evictable: true);
         model.Moves = new FakeMoves(name, _log);
         return model;
     }
 
-    private async Task<SharedModel> StartedAsync(string name, long capacity, long evictable, long always = 0)
+    private async Task<SharedModel> StartedAsync(
+        string name, long capacity, long evictable, long always = 0, HostNeed? host = null)
     {
-        var model = Add(name, capacity, evictable, always);
+        var model = Add(name, capacity, evictable, always, host);
         await model.StartAsync(_ => Task.FromResult(0), CancellationToken.None).WaitAsync(s_patience);
         return model;
     }

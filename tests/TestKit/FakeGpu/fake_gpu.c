@@ -40,6 +40,7 @@ typedef struct { Side source, target; size_t width, height; } Rectangle;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static size_t used;
 static Stream *streams; // all there ever were: few, and never freed
+static int living_streams, fail_next_event;
 static struct { char *address; size_t bytes; } allocations[MOST_ALLOCATIONS];
 
 static void run(Stream *stream, long until)
@@ -207,6 +208,7 @@ int cuStreamCreate(Stream **stream, unsigned flags)
     pthread_mutex_lock(&lock);
     (*stream)->other = streams;
     streams = *stream;
+    living_streams++;
     pthread_mutex_unlock(&lock);
     return SUCCESS;
 }
@@ -217,8 +219,21 @@ int cuStreamSynchronize(Stream *stream)
     pthread_mutex_unlock(&lock);
     return SUCCESS;
 }
-int cuStreamDestroy_v2(Stream *stream) { return cuStreamSynchronize(stream); }
-int cuEventCreate(Event **event, unsigned flags) { (void)flags; *event = calloc(1, sizeof **event); return SUCCESS; }
+int cuStreamDestroy_v2(Stream *stream)
+{
+    __atomic_sub_fetch(&living_streams, 1, __ATOMIC_SEQ_CST);
+    return cuStreamSynchronize(stream);
+}
+// For tests of what is left after a failure.
+int fake_living_streams(void) { return __atomic_load_n(&living_streams, __ATOMIC_SEQ_CST); }
+void fake_fail_next_event(void) { __atomic_store_n(&fail_next_event, 1, __ATOMIC_SEQ_CST); }
+int cuEventCreate(Event **event, unsigned flags)
+{
+    (void)flags;
+    if (__atomic_exchange_n(&fail_next_event, 0, __ATOMIC_SEQ_CST)) return OUT_OF_MEMORY;
+    *event = calloc(1, sizeof **event);
+    return SUCCESS;
+}
 int cuEventDestroy_v2(Event *event) { free(event); return SUCCESS; }
 int cuEventRecord(Event *event, Stream *stream) { event->stream = stream; event->after = stream->queued; return SUCCESS; }
 // A wait goes into the stream as work that first brings the other stream up to the event.

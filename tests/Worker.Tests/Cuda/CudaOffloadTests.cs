@@ -10,6 +10,7 @@ using Xunit;
 namespace TensorParallel.Worker.Tests.Cuda;
 
 /// <summary>Weights on their way to a device whose copies, and waits between its streams, run as late as they may.</summary>
+[Collection(FakeDriver.OneAtATime)]
 public sealed class CudaOffloadTests
 {
     private const int Bytes = 4096;

@@ -17,6 +17,7 @@ using Xunit;
 namespace TensorParallel.Worker.Tests.Cuda;
 
 /// <summary>What a worker allocates is what the plan counts, byte for byte and by purpose.</summary>
+[Collection(FakeDriver.OneAtATime)]
 public sealed class PlannedMemoryTests
 {
     [Theory]

@@ -7,6 +7,7 @@ using Xunit;
 
 namespace TensorParallel.Worker.Tests.Ops;
 
+[Collection(FakeDriver.OneAtATime)]
 public sealed class DeviceBackendCatalogTests
 {
     [Fact]

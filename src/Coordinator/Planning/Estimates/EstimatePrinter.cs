@@ -30,11 +30,16 @@ internal sealed class EstimatePrinter(IAnsiConsole console)
         {
             Number(cache.ContextTokens), Number(cache.Batch), ByteText.Of(cache.Bytes),
         }));
+        var isOffloaded = estimate.Spreads.Any(spread => spread.Spilled.Count > 0);
         console.WriteLine();
-        console.WriteLine($"The fullest device, with {Sequences(estimate)}:");
+        console.WriteLine($"The fullest device, with {Sequences(estimate)}" +
+            $"{(isOffloaded ? "; what comes to it over the bus a token; what all devices have in host memory" : "")}:");
         Write(
-            ["Devices", "Mode", "Weights", "KV cache", "Workspace", "Runtime", "Total"],
-            estimate.Spreads.Select(spread => (string[])[Number(spread.DeviceCount), Mode(spread), .. Fullest(spread)]));
+            [
+                "Devices", "Mode", "Weights", "KV cache", "Workspace", .. isOffloaded ? (string[])["Slots"] : [], "Runtime", "Total",
+                .. isOffloaded ? (string[])["Bus", "Host"] : [],
+            ],
+            estimate.Spreads.Select(spread => (string[])[Number(spread.DeviceCount), Mode(spread), .. Fullest(spread, isOffloaded)]));
         foreach (var spread in estimate.Given)
         {
             Given(spread, estimate);
@@ -59,12 +64,7 @@ internal sealed class EstimatePrinter(IAnsiConsole console)
             spread.Devices.Select(device => (string[])
             [
                 device.Device,
-                ByteText.Of(device.WeightBytes),
-                ByteText.Of(device.KvBytes),
-                ByteText.Of(device.WorkspaceBytes),
-                .. isOffloaded ? (string[])[ByteText.Of(device.StagingBytes)] : [],
-                ByteText.Of(device.RuntimeBytes),
-                ByteText.Of(device.TotalBytes),
+                .. Parts(device, isOffloaded),
                 device.BudgetBytes is { } budget ? ByteText.Of(budget) : "",
             ]));
         foreach (var (place, bytes) in spread.Spilled)
@@ -91,14 +91,17 @@ internal sealed class EstimatePrinter(IAnsiConsole console)
             : $"No context fits with {sequences}.");
     }
 
-    private static IEnumerable<string> Fullest(SpreadEstimate spread) =>
-        spread.Fullest is { } device ? Parts(device) : ["not possible"];
+    private static IEnumerable<string> Fullest(SpreadEstimate spread, bool isOffloaded) =>
+        spread.Fullest is not { } device ? ["not possible"]
+        : !isOffloaded ? Parts(device, isOffloaded)
+        : [.. Parts(device, isOffloaded), ByteText.Of(device.BusBytes), ByteText.Of(spread.Spilled.Values.Sum())];
 
-    private static IEnumerable<string> Parts(DeviceNeed device) =>
+    private static IEnumerable<string> Parts(DeviceNeed device, bool isOffloaded) =>
     [
         ByteText.Of(device.WeightBytes),
         ByteText.Of(device.KvBytes),
         ByteText.Of(device.WorkspaceBytes),
+        .. isOffloaded ? (string[])[ByteText.Of(device.StagingBytes)] : [],
         ByteText.Of(device.RuntimeBytes),
         ByteText.Of(device.TotalBytes),
     ];

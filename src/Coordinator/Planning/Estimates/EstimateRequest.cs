@@ -1,5 +1,6 @@
 using TensorParallel.Coordinator.Planning.DeviceMaps;
 using TensorParallel.Coordinator.Planning.ModuleTrees;
+using TensorParallel.Coordinator.Planning.Offloading;
 using TensorParallel.Protocol.Architectures;
 using TensorParallel.Protocol.Checkpoints;
 
@@ -22,4 +23,11 @@ internal sealed record EstimateRequest(
     DType DType,
     int? ContextTokens,
     int Batch,
-    IReadOnlyList<DeviceBudget>? MaxMemory);
+    IReadOnlyList<DeviceBudget>? MaxMemory)
+{
+    /// <summary>How weights that are off the devices come to them.</summary>
+    public OffloadRequest Offload { get; init; } = new();
+
+    /// <summary>Offloading is asked for and no budgets are given: everything that its kind covers is off the devices, as in a plan.</summary>
+    public bool OffloadsAll => Offload.Kind is not null && MaxMemory is null;
+}

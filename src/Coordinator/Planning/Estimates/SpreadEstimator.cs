@@ -19,9 +19,19 @@ internal sealed class SpreadEstimator(EstimateRequest request)
         IReadOnlyList<DeviceBudget> budgets, IReadOnlyList<DeviceBudget> spill, int contextTokens)
     {
         var whole = WholeTensorParallel(budgets, contextTokens);
-        return whole.Fits || whole.Obstacle is not null || spill.Count == 0 || !request.CanRun
-            ? whole
-            : Spilling(whole, budgets, spill, contextTokens);
+        if (whole.Obstacle is not null || (!request.OffloadsAll && (whole.Fits || spill.Count == 0)))
+        {
+            return whole;
+        }
+
+        if (request.CanRun)
+        {
+            return Spilling(whole, budgets, spill, contextTokens);
+        }
+
+        return request.OffloadsAll
+            ? whole with { Devices = [], Obstacle = "Offloading in tensor parallelism is estimated only of families that are run." }
+            : whole;
     }
 
     // By the planner itself; families that cannot be computed are not cut there.
@@ -30,7 +40,11 @@ internal sealed class SpreadEstimator(EstimateRequest request)
     {
         try
         {
-            var plan = Planner.Plan(RequestFor([.. budgets.Select(Device)], contextTokens) with { MaxMemory = [.. budgets, .. spill] });
+            var plan = Planner.Plan(RequestFor([.. budgets.Select(Device)], contextTokens) with
+            {
+                MaxMemory = request.OffloadsAll ? null : [.. budgets, .. spill],
+                Offload = request.Offload,
+            });
             return whole with
             {
                 Devices =
@@ -93,7 +107,9 @@ internal sealed class SpreadEstimator(EstimateRequest request)
                 request.Spec, request.DType, request.DType, limits, request.CanRun ? null : request.Modules);
             var devices = budgets.Select(budget => new FitDevice(budget.Device, budget.Bytes));
             var placement = FitPlanner.Place(
-                model, [.. devices], new FitSpill(new OffloadRequest(), SpillPlaces.Of(spill)));
+                model,
+                [.. devices],
+                new FitSpill(request.Offload, request.OffloadsAll ? SpillPlaces.Host : SpillPlaces.Of(spill), request.OffloadsAll));
             return new SpreadEstimate(
                 mode,
                 budgets.Count,

@@ -152,13 +152,7 @@ internal sealed unsafe class NcclCollective : ICollective
 
     public void ThrowIfFailed() => _communicator.ThrowIfFailed();
 
-    public void Dispose()
-    {
-        _communicator.Dispose();
-        _staging?.Dispose();
-        _recorded.ForEach(staging => staging.Dispose());
-        _token.Dispose();
-    }
+    public void Dispose() => Disposal.Of([_communicator, _staging, .. _recorded, _token]);
 
     private static int Type(DType dtype) => dtype switch
     {

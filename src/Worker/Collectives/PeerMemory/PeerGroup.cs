@@ -123,11 +123,5 @@ internal sealed unsafe class PeerGroup : IDisposable
     /// <summary>Unmaps the others' mailboxes while everybody's still exist.</summary>
     public void CloseOthers() => _mailboxes.CloseOthers();
 
-    public void Dispose()
-    {
-        _mailboxes.Dispose();
-        _state.Dispose();
-        Token.Buffer.Dispose();
-        _report.Dispose();
-    }
+    public void Dispose() => Disposal.Of(_mailboxes, _state, Token.Buffer, _report);
 }

@@ -55,21 +55,17 @@ internal sealed class PeerMailboxes : IDisposable
     /// <summary>Unmaps the others' mailboxes, then frees the own one: the others should have unmapped it.</summary>
     public void Dispose()
     {
-        CloseOthers();
-        _own?.Dispose();
-        _ownOfProcess?.Dispose();
+        var (own, ownOfProcess) = (_own, _ownOfProcess);
         (_own, _ownOfProcess) = (null, null);
+        Disposal.Run(CloseOthers, () => Disposal.Of(own, ownOfProcess));
     }
 
     /// <summary>Unmaps the others' mailboxes.</summary>
     public void CloseOthers()
     {
-        foreach (var memory in _opened)
-        {
-            memory.Dispose();
-        }
-
+        CudaSharedMemory[] opened = [.. _opened];
         _opened.Clear();
+        Disposal.Of(opened);
     }
 
     private string? TryOpen(long bytes, string? objection)

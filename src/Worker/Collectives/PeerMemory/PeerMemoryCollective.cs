@@ -189,7 +189,9 @@ internal sealed class PeerMemoryCollective : ICollective
     /// Memory goes when the peers have unmapped it, or have had time to. A group that failed is not waited for: its kernels have
     /// ended, and peers that still store here do so until their own end.
     /// </summary>
-    public void Dispose()
+    public void Dispose() => Disposal.Run(Leave, _group.GiveUp, _others.Dispose, _group.Dispose);
+
+    private void Leave()
     {
         var began = Stopwatch.GetTimestamp();
         var isQuiet = WaitUntilIdle(began);
@@ -199,10 +201,6 @@ internal sealed class PeerMemoryCollective : ICollective
             TryFarewell();
             WaitUntilIdle(began);
         }
-
-        _group.GiveUp();
-        _others.Dispose();
-        _group.Dispose();
     }
 
     // Queues a call that ends when every peer has come here, too.

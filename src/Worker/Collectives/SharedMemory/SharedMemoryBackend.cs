@@ -63,12 +63,6 @@ internal sealed class SharedMemoryBackend : ICollectiveBackend, IDisposable
 
     public void Dispose()
     {
-        foreach (var id in _created.Keys)
-        {
-            if (_created.TryRemove(id, out var segment))
-            {
-                segment.Dispose();
-            }
-        }
+        Disposal.Of(_created.Keys.Select(id => _created.TryRemove(id, out var segment) ? segment : null));
     }
 }

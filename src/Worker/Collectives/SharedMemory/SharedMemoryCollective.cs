@@ -158,8 +158,7 @@ internal sealed unsafe class SharedMemoryCollective : ICollective
         if (!_disposed)
         {
             _disposed = true;
-            _waits.Leave();
-            _segment.Dispose();
+            Disposal.Run(_waits.Leave, _segment.Dispose);
         }
     }
 

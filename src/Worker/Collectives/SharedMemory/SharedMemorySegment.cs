@@ -1,6 +1,7 @@
 using System.IO.MemoryMappedFiles;
 using System.Runtime.InteropServices;
 using Microsoft.Win32.SafeHandles;
+using TensorParallel.Worker.Devices;
 using TensorParallel.Worker.Native;
 
 namespace TensorParallel.Worker.Collectives.SharedMemory;
@@ -168,11 +169,8 @@ internal sealed unsafe class SharedMemorySegment : IDisposable
         }
 
         _disposed = true;
-        Unlink();
-        _view.SafeMemoryMappedViewHandle.ReleasePointer();
-        _view.Dispose();
-        _map.Dispose();
-        _file.Dispose();
+        Disposal.Run(
+            Unlink, _view.SafeMemoryMappedViewHandle.ReleasePointer, _view.Dispose, _map.Dispose, _file.Dispose);
     }
 
     private void LockRank(int rank)

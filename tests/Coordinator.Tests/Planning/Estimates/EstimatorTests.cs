@@ -1,8 +1,10 @@
 using TensorParallel.Coordinator.Planning;
 using TensorParallel.Coordinator.Planning.Estimates;
 using TensorParallel.Coordinator.Planning.ModuleTrees;
+using TensorParallel.Coordinator.Planning.Offloading;
 using TensorParallel.Protocol.Architectures;
 using TensorParallel.Protocol.Checkpoints;
+using TensorParallel.Protocol.Parallel;
 using Xunit;
 
 namespace TensorParallel.Coordinator.Tests.Planning.Estimates;
@@ -121,6 +123,67 @@ public sealed class EstimatorTests
             Assert.InRange(spread.Devices[0].BusBytes, 100L << 30, spread.Spilled["cpu"]);
             Assert.Equal(2048, spread.LargestContext);
         });
+    }
+
+    [Theory]
+    [InlineData(OffloadKind.Model, null, null)]
+    [InlineData(OffloadKind.Sequential, null, null)]
+    [InlineData(OffloadKind.Group, null, null)]
+    [InlineData(OffloadKind.Group, 3, 4)]
+    public void Offloading_WithoutBudgets_IsThatOfAPlan(OffloadKind kind, int? blocks, int? slots)
+    {
+        var offload = new OffloadRequest(kind, blocks, slots);
+        var request = EstimateCases.Estimate("llama-3.1-8b", context: 2048) with { Offload = offload };
+
+        var spreads = Estimator.Of(request).Spreads.Where(spread => spread.DeviceCount == 2).ToList();
+
+        foreach (var spread in spreads)
+        {
+            var plan = Planner.Plan(new PlanRequest(request.Spec, [new("cuda:0"), new("cuda:1")], DType.BF16)
+            {
+                Offload = offload,
+                UseDeviceMap = spread.Mode == "device_map",
+                Modules = request.Modules,
+                Limits = new LimitsRequest(MaxSequences: 1, MaxContextTokens: 2048),
+            });
+            Assert.Equal(
+                plan.Ranks.Select(rank => (rank.WeightBytes, rank.Offload!.StagingBytes, OffloadPlanner.BusBytes(request.Spec, rank))),
+                spread.Devices.Select(device => (device.WeightBytes, device.StagingBytes, device.BusBytes)));
+            Assert.Equal(plan.Ranks.Sum(rank => rank.Offload!.HostBytes), spread.Spilled["cpu"]);
+        }
+
+        Assert.Equal(2, spreads.Count);
+    }
+
+    [Fact]
+    public void Offloading_WithBudgets_TakesOffOnlyWhatDoesNotFit_InPortionsOfItsKind()
+    {
+        var request = EstimateCases.Estimate("llama-3.1-8b", context: 2048, maxMemory: "0=12GiB,cpu=64GiB");
+        var (groups, sequential) = (Given(new OffloadRequest()), Given(new OffloadRequest(OffloadKind.Sequential)));
+
+        // One slot of one block instead of two.
+        Assert.All(groups.Zip(sequential), pair =>
+        {
+            Assert.True(pair is { First.Fits: true, Second.Fits: true });
+            Assert.Equal(pair.First.Devices[0].StagingBytes, 2 * pair.Second.Devices[0].StagingBytes);
+            Assert.InRange(pair.Second.Spilled["cpu"], 1, pair.First.Spilled["cpu"]);
+        });
+        Assert.All(
+            Estimator.Of(request with { Offload = new OffloadRequest(OffloadKind.Sequential) }).Spreads,
+            spread => Assert.Empty(spread.Spilled));
+
+        IReadOnlyList<SpreadEstimate> Given(OffloadRequest offload) => Estimator.Of(request with { Offload = offload }).Given;
+    }
+
+    [Fact]
+    public void Offloading_OfAFamilyThatIsNotRun_IsEstimatedByDeviceMapAlone()
+    {
+        var request = EstimateCases.Estimate("mixtral-8x7b") with { Offload = new OffloadRequest(OffloadKind.Group) };
+
+        var spreads = Estimator.Of(request).Spreads;
+
+        Assert.Contains("only of families that are run", spreads[0].Obstacle, StringComparison.Ordinal);
+        Assert.InRange(spreads[1].Devices[0].WeightBytes, 0, Estimator.Of(request).WeightBytes / 10);
     }
 
     [Fact]

@@ -73,6 +73,20 @@ public sealed class ShardLookupTests : IDisposable
     }
 
     [Fact]
+    public void AManifestThatCannotBeRenewedIsSaidAndNothingIsLeftBeside()
+    {
+        var manifest = ShardManifest.Read(Write(DType.F32));
+        var set = Directory.CreateDirectory(_folder.File("set")).FullName;
+        Directory.CreateDirectory(Path.Combine(set, ShardFolder.ManifestName, "in the way"));
+        var notices = new List<string>();
+
+        ShardLookup.Renew(manifest with { Folder = set }, notices);
+
+        Assert.Contains("new times cannot be noted", Assert.Single(notices), StringComparison.Ordinal);
+        Assert.Equal(ShardFolder.ManifestName, Path.GetFileName(Assert.Single(Directory.GetFileSystemEntries(set))));
+    }
+
+    [Fact]
     public void ALongerFileIsAnotherOne()
     {
         Write(DType.F32);
