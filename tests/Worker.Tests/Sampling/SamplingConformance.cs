@@ -173,7 +173,7 @@ public abstract class SamplingConformance : IDisposable
                 (float.NegativeInfinity, ISamplingOps.NothingLeft)])
         {
             var row = Enumerable.Repeat(float.NegativeInfinity, Vocabulary).ToArray();
-            row[Random.Next(Vocabulary)] = bad;
+            row[(eos + 1 + Random.Next(Vocabulary - 1)) % Vocabulary] = bad;
             row[eos] = float.IsNaN(bad) ? float.NaN : 5;
             var outcomes = ranks.Draw([0, 1, 2], [1, 1, 1], [row, row, row], layout);
             Assert.Equal([expected, expected, expected], outcomes);
