@@ -32,7 +32,7 @@ internal sealed unsafe class CudaModuleCache(CudaDevice device) : IDisposable
 
     private readonly HashSet<nint> _sharing = [];
     private readonly Dictionary<CudaKernel, CudaFunction> _functions = [];
-    
+
     // By machine code and use: a module has one function of each name, and with it one set of its attributes.
     private readonly Dictionary<(string Fingerprint, string Use), nint> _modules = [];
 
