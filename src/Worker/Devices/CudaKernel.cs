@@ -4,7 +4,8 @@ namespace TensorParallel.Worker.Devices;
 /// <param name="File">Name of the embedded source, for example <c>gemv.cu</c>.</param>
 /// <param name="Entry">Name of the <c>extern "C"</c> function.</param>
 /// <param name="Defines">Space-separated, for example <c>T=bf16 HEAD_DIM=128</c>.</param>
-internal readonly record struct CudaKernel(string File, string Entry, string Defines)
+/// <param name="Use">Tells apart uses of the same machine code that each want a function with attributes of its own; mostly empty.</param>
+internal readonly record struct CudaKernel(string File, string Entry, string Defines, string Use = "")
 {
-    public override string ToString() => $"{Entry} [{Defines}]";
+    public override string ToString() => Use.Length == 0 ? $"{Entry} [{Defines}]" : $"{Entry} [{Defines}] {Use}";
 }

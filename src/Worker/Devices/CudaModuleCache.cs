@@ -32,7 +32,9 @@ internal sealed unsafe class CudaModuleCache(CudaDevice device) : IDisposable
 
     private readonly HashSet<nint> _sharing = [];
     private readonly Dictionary<CudaKernel, CudaFunction> _functions = [];
-    private readonly Dictionary<string, nint> _modules = [];
+
+    // By machine code and use: a module has one function of each name, and with it one set of its attributes.
+    private readonly Dictionary<(string Fingerprint, string Use), nint> _modules = [];
 
     /// <summary>The machine code behind the modules; it alone may be used by several threads.</summary>
     public CudaCodeCache Code { get; } = new(Folder);
@@ -167,9 +169,9 @@ internal sealed unsafe class CudaModuleCache(CudaDevice device) : IDisposable
         var started = Stopwatch.GetTimestamp();
         var architecture = CudaCompiler.Architecture(device.Capability);
         var fingerprint = CudaCompiler.Fingerprint(kernel, architecture);
-        if (_modules.TryGetValue(fingerprint, out var known))
+        if (_modules.TryGetValue((fingerprint, kernel.Use), out var known))
         {
-            return known; // another entry point of the same file and defines
+            return known; // another entry point of the same file, defines and use
         }
 
         if (TryLoad(Code.Get(kernel, architecture), out var module) != CUDA_SUCCESS)
@@ -181,7 +183,7 @@ internal sealed unsafe class CudaModuleCache(CudaDevice device) : IDisposable
 
         Loaded++;
         LoadTime += Stopwatch.GetElapsedTime(started);
-        return _modules[fingerprint] = module;
+        return _modules[(fingerprint, kernel.Use)] = module;
     }
 
     private static int TryLoad(byte[] code, out nint module)

@@ -58,7 +58,8 @@ internal static class CudaKernels
     public static CudaKernel AttentionDecode(DType dtype, int headDim, DecodeShape shape, bool rotates) => new(
         "attention_decode.cu", "attention_decode",
         $"T={CudaElement.Name(dtype)} KV={CudaElement.Name(dtype)} HEAD_DIM={headDim} WARPS={shape.Warps} STAGES={shape.Stages} "
-        + $"CLUSTER={(shape.Join == DecodeJoin.Cluster ? 1 : 0)} BLOCKS={shape.Blocks} ROPE={(rotates ? 1 : 0)}");
+        + $"CLUSTER={(shape.Join == DecodeJoin.Cluster ? 1 : 0)} ROPE={(rotates ? 1 : 0)}",
+        shape.Blocks > 1 ? "several a multiprocessor" : "");
 
     public static CudaKernel AttentionAny(DType activation, DType cache, int headDim) => new(
         "attention_any.cu", "attention_any",

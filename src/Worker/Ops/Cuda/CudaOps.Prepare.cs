@@ -15,11 +15,10 @@ internal sealed partial class CudaOps
 
     public int Prepare(DType modelDType, IReadOnlyCollection<int> headDims, int threads)
     {
-        var kernels = CudaKernels.Of(modelDType, headDims, _device.Capability, _device.SharedMemoryBytes)
-            .DistinctBy(k => (k.File, k.Defines))
-            .ToArray();
+        var asked = CudaKernels.Of(modelDType, headDims, _device.Capability, _device.SharedMemoryBytes).ToArray();
+        var kernels = asked.DistinctBy(k => (k.File, k.Defines)).ToArray();
         var architecture = CudaCompiler.Architecture(_device.Capability);
-        _prepared = [.. kernels.Where(kernel => !CudaKernels.IsOfGroup(kernel))];
+        _prepared = [.. asked.DistinctBy(k => (k.File, k.Defines, k.Use)).Where(kernel => !CudaKernels.IsOfGroup(kernel))];
         return _device.Modules.Code.Prepare(kernels, architecture, Math.Min(threads, MostCompilerThreads));
     }
 

@@ -7,6 +7,7 @@ namespace TensorParallel.Worker.Ops.Cuda;
 /// <param name="Blocks">
 /// Blocks that a multiprocessor is to hold: 2 where there are contexts for more than one on each, which take all fast memory as shared
 /// memory then (128 columns: 2 of 105 KB); with one, the kernel shares the division of the other small ones.
+/// The code is the same: 4 warps with the 255 registers that a thread has at most fit twice (2 x 128 x 255 of 65,536).
 /// </param>
 internal readonly record struct DecodeShape(DecodeJoin Join, int Warps, int Stages, int Blocks = 1)
 {

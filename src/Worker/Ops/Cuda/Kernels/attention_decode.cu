@@ -6,7 +6,7 @@
 // CLUSTER 0: each block leaves maximum, sum and output (unnormalised, f32) in `partials`, and the block that arrives last joins them;
 // CLUSTER 1 (sm_90): the parts are a cluster and exchange theirs through shared memory, which saves the trips through the
 // second-level cache where contexts are short (store, fence, atomic and two dependent reads: more than 2 us).
-// Defines besides attention.cuh's: CLUSTER; WARPS and STAGES, as many as the device's shared memory takes; BLOCKS a multiprocessor; ROPE 1: the
+// Defines besides attention.cuh's: CLUSTER; WARPS and STAGES, as many as the device's shared memory takes; ROPE 1: the
 // work of rope.cu is done on the way (rotary size HEAD_DIM, a multiple of 32): q is rotated in registers; the new token's key and value
 // go from the fused row into the tile that they belong to, and into the cache.
 // How many parts have work follows from the position on the device: a captured launch serves any context up to its capture's.
@@ -125,7 +125,7 @@ DEVICE void store_token(const NewToken& token, T* key, T* value)
 }
 #endif
 
-extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) attention_decode(const Arguments args)
+extern "C" __global__ void __launch_bounds__(THREADS, 1) attention_decode(const Arguments args)
 {
     extern __shared__ uint4 memory[];
     pdl_launch();
