@@ -15,7 +15,7 @@ nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader 2>
 # One process a test class, all at once: an illegal access spoils its process's context, and only that.
 started=$SECONDS
 classes=(CudaModel CudaSampling CudaRandomWeights CudaMeasuring GraphStepping NcclConformance NcclGraph PeerMemory CudaOpsBFloat16 CudaOpsFloat16
-    CudaOpsFloat32 CudaOpsUnaligned Gemv CudaDevice CudaOffload CudaShard CudaPlannedMemory)
+    CudaOpsFloat32 CudaOpsUnaligned Gemv StreamedProduct CudaDevice CudaOffload CudaShard CudaPlannedMemory)
 pids=()
 for class in "${classes[@]}"; do
     timeout 170 "$run" Worker.Gpu.Tests --filter-class "*.$class*" >"$logs/test-$class.log" 2>&1 &
