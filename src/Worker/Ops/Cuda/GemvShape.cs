@@ -18,9 +18,6 @@ internal static class GemvShape
     /// <summary>gemv.cu: most rows of x, two tiles of eight.</summary>
     public const int MaxTokens = 16;
 
-    // Most rows of x for which gemm_stream.cu is the fastest way.
-    private const int MaxStreamTokens = 64;
-
     // The smallest weight for which cuBLASLt is taken from three rows on; 7,168 x 4,096 is below.
     private const long LibraryElements = 8192L * 4096;
 
@@ -74,9 +71,6 @@ internal static class GemvShape
         var blocks = blocksEach * multiprocessors;
         return Math.Max(1, Math.Min(most, (rows + blocks - 1) / blocks));
     }
-
-    /// <summary>Whether gemm_stream.cu is the fastest way for these rows of x, where it can be had.</summary>
-    public static bool IsForStream(int tokens) => tokens > 2 && tokens <= MaxStreamTokens;
 
     /// <summary>
     /// Whether cuBLASLt is the faster way for these rows of x. One or two rows are bound by the weight's bytes, and gemv_few.cu
