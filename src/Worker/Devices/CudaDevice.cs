@@ -136,29 +136,11 @@ internal sealed unsafe partial class CudaDevice : IDevice
 
         if (grid.ClusterX > 1)
         {
-            attributes[count++] = new()
-            {
-                id = CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION,
-                clusterX = (uint)grid.ClusterX,
-                clusterY = 1,
-                clusterZ = 1,
-            };
+            attributes[count++] = ClusterOf(grid);
         }
 
         _isHeld = false;
-        var config = new CUlaunchConfig
-        {
-            gridDimX = (uint)grid.X,
-            gridDimY = (uint)grid.Y,
-            gridDimZ = (uint)grid.Z,
-            blockDimX = (uint)grid.Threads,
-            blockDimY = 1,
-            blockDimZ = 1,
-            sharedMemBytes = (uint)grid.SharedBytes,
-            hStream = Stream,
-            attrs = attributes,
-            numAttrs = count,
-        };
+        var config = ConfigOf(grid, attributes, count);
         fixed (TArguments* pointer = &arguments)
         {
             void* parameter = pointer;
@@ -175,26 +157,8 @@ internal sealed unsafe partial class CudaDevice : IDevice
     public int ClustersAtOnce(CudaFunction function, CudaGrid grid)
     {
         MakeCurrent();
-        var attribute = new CUlaunchAttribute
-        {
-            id = CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION,
-            clusterX = (uint)grid.ClusterX,
-            clusterY = 1,
-            clusterZ = 1,
-        };
-        var config = new CUlaunchConfig
-        {
-            gridDimX = (uint)grid.X,
-            gridDimY = (uint)grid.Y,
-            gridDimZ = (uint)grid.Z,
-            blockDimX = (uint)grid.Threads,
-            blockDimY = 1,
-            blockDimZ = 1,
-            sharedMemBytes = (uint)grid.SharedBytes,
-            hStream = Stream,
-            attrs = &attribute,
-            numAttrs = 1,
-        };
+        var attribute = ClusterOf(grid);
+        var config = ConfigOf(grid, &attribute, 1);
         int clusters;
         Check(cuOccupancyMaxActiveClusters(&clusters, function.Handle, &config), $"cuOccupancyMaxActiveClusters of {function.Name} as {grid}");
         return clusters;
@@ -220,6 +184,28 @@ internal sealed unsafe partial class CudaDevice : IDevice
             Leave,
             () => Check(cuDevicePrimaryCtxRelease(_handle)));
     }
+
+    private static CUlaunchAttribute ClusterOf(CudaGrid grid) => new()
+    {
+        id = CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION,
+        clusterX = (uint)grid.ClusterX,
+        clusterY = 1,
+        clusterZ = 1,
+    };
+
+    private CUlaunchConfig ConfigOf(CudaGrid grid, CUlaunchAttribute* attributes, uint count) => new()
+    {
+        gridDimX = (uint)grid.X,
+        gridDimY = (uint)grid.Y,
+        gridDimZ = (uint)grid.Z,
+        blockDimX = (uint)grid.Threads,
+        blockDimY = 1,
+        blockDimZ = 1,
+        sharedMemBytes = (uint)grid.SharedBytes,
+        hStream = Stream,
+        attrs = attributes,
+        numAttrs = count,
+    };
 
     private void Leave()
     {

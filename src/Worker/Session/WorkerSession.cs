@@ -210,7 +210,8 @@ internal sealed partial class WorkerSession(
     // Our own exceptions are sentences already; others say too little without their kind ("Specified cast is not
     // valid"). Of several the first is the cause, as a rule, and the others follow from it; the log has all.
     private static string Describe(Exception exception) =>
-        exception is AggregateException { InnerExceptions: [var first, ..] others } ? $"{Describe(first)} ({others.Count - 1} more errors followed.)"
+        exception is AggregateException { InnerExceptions: [var only] } ? Describe(only)
+        : exception is AggregateException { InnerExceptions: [var first, ..] all } ? $"{Describe(first)} (The first of {all.Count} errors.)"
         : exception.GetType().Namespace?.StartsWith(nameof(TensorParallel), StringComparison.Ordinal) == true
             ? exception.Message
             : $"{exception.GetType().Name}: {exception.Message}";

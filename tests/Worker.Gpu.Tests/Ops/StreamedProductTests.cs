@@ -13,14 +13,12 @@ public sealed class StreamedProductTests : IDisposable
 {
     private readonly CudaDevice _device = Gpu.Open();
     private readonly CudaOps _ops;
-    private readonly Random _random;
+    private readonly ProductCases _cases;
 
     public StreamedProductTests(ITestOutputHelper output)
     {
         _ops = new CudaOps(_device) { StreamsProducts = true };
-        var seed = Random.Shared.Next();
-        output.WriteLine($"seed {seed}");
-        _random = new Random(seed);
+        _cases = new ProductCases(_device, _ops, output);
         Assert.SkipUnless(StreamShape.Takes(1, _device.Capability), "gemm_stream.cu is for compute capability 9.0.");
     }
 
@@ -37,13 +35,13 @@ public sealed class StreamedProductTests : IDisposable
     {
         foreach (var tokens in (int[])[1, 7, 16, 17, 31, 32, 33, 50, 63, 64])
         {
-            Multiply(dtype, dtype, tokens, _random.Next(1, 700), 8 * _random.Next(1, 200));
-            Multiply(dtype, DType.F32, tokens, _random.Next(1, 300), 8 * _random.Next(1, 60));
+            _cases.Multiply(dtype, dtype, tokens, _cases.Random.Next(1, 700), 8 * _cases.Random.Next(1, 200));
+            _cases.Multiply(dtype, DType.F32, tokens, _cases.Random.Next(1, 300), 8 * _cases.Random.Next(1, 60));
         }
 
         foreach (var (rows, columns) in ((int, int)[])[(1, 8), (127, 64), (128, 72), (129, 2048), (4300, 512), (17200, 136)])
         {
-            Multiply(dtype, dtype, _random.Next(1, 65), rows, columns);
+            _cases.Multiply(dtype, dtype, _cases.Random.Next(1, 65), rows, columns);
         }
     }
 
@@ -56,9 +54,9 @@ public sealed class StreamedProductTests : IDisposable
             for (var parts = 1; parts <= 8; parts++)
             {
                 _ops.StreamCut = (shape.Stages, parts);
-                Multiply(DType.BF16, DType.BF16, shape.Rows - _random.Next(0, shape.Rows / 2), _random.Next(1, 300), 64 * parts);
-                Multiply(DType.BF16, DType.BF16, shape.Rows, _random.Next(1, 300), (64 * parts * _random.Next(3, 12)) + (8 * _random.Next(0, 8)));
-                Gate(DType.BF16, ActivationKind.Silu, shape.Rows - _random.Next(0, 9), _random.Next(1, 150), (64 * parts) + (8 * _random.Next(0, 40)));
+                _cases.Multiply(DType.BF16, DType.BF16, shape.Rows - _cases.Random.Next(0, shape.Rows / 2), _cases.Random.Next(1, 300), 64 * parts);
+                _cases.Multiply(DType.BF16, DType.BF16, shape.Rows, _cases.Random.Next(1, 300), (64 * parts * _cases.Random.Next(3, 12)) + (8 * _cases.Random.Next(0, 8)));
+                Gate(DType.BF16, ActivationKind.Silu, shape.Rows - _cases.Random.Next(0, 9), _cases.Random.Next(1, 150), (64 * parts) + (8 * _cases.Random.Next(0, 40)));
             }
         }
     }
@@ -72,41 +70,20 @@ public sealed class StreamedProductTests : IDisposable
         {
             foreach (var tokens in (int[])[3, 17, 40, 64])
             {
-                Gate(dtype, kind, tokens, _random.Next(1, 400), 8 * _random.Next(1, 100));
+                Gate(dtype, kind, tokens, _cases.Random.Next(1, 400), 8 * _cases.Random.Next(1, 100));
             }
         }
     }
 
     /// <summary>Launches in a chain, each fed by the last, with rings that are full before the predecessor has ended.</summary>
     [Fact]
-    public void Chains_of_early_launches_see_their_predecessors()
-    {
-        const int Size = 1024;
-        var weight = Tensor(DType.BF16, Size, Size, 0.05);
-        var x = Tensor(DType.BF16, 48, Size, 1);
-        var tensors = Enumerable.Range(0, 30).Select(_ => new TestTensor(_device, DType.BF16, 48, Size, 0, null)).ToArray();
-        var current = x.Tensor;
-        foreach (var next in tensors)
-        {
-            _ops.MatMul(current, weight.Tensor, null, next.Tensor);
-            current = next.Tensor;
-        }
-
-        _device.Synchronize();
-        var input = x.Values;
-        for (var i = 0; i < tensors.Length; i++)
-        {
-            var (product, magnitude) = ReferenceMatMul.Run(input, weight.Values, null);
-            tensors[i].AssertClose(product, (t, n) => (2e-6 * magnitude[t, n]) + (Math.Abs(product[t, n]) / 256), $"link {i}");
-            input = tensors[i].Values;
-        }
-    }
+    public void Chains_of_early_launches_see_their_predecessors() => _cases.Chain(tokens: 48, links: 30);
 
     /// <summary>The same product again and again, of weights larger than the second-level cache: bits repeat.</summary>
     [Fact]
     public void Bits_repeat()
     {
-        var (weight, x) = (Tensor(DType.BF16, 9000, 4096, 1), Tensor(DType.BF16, 64, 4096, 1));
+        var (weight, x) = (_cases.Tensor(DType.BF16, 9000, 4096, 1), _cases.Tensor(DType.BF16, 64, 4096, 1));
         var first = new TestTensor(_device, DType.BF16, 64, 9000, 0, null);
         _ops.MatMul(x.Tensor, weight.Tensor, null, first.Tensor);
         for (var round = 0; round < 20; round++)
@@ -117,28 +94,13 @@ public sealed class StreamedProductTests : IDisposable
         }
     }
 
-    private void Multiply(DType dtype, DType outputDType, int tokens, int rows, int columns)
-    {
-        var x = Tensor(dtype, tokens, columns, 2, padding: 8 * _random.Next(0, 3));
-        var weight = Tensor(dtype, rows, columns, 1, padding: 8 * _random.Next(0, 3));
-        var bias = _random.Next(2) == 0 ? null : Tensor(_random.Next(2) == 0 ? DType.F32 : dtype, 1, rows, 1, padding: _random.Next(2) * 3);
-        var output = new TestTensor(_device, outputDType, tokens, rows, _random.Next(0, 9), null);
-        _ops.MatMul(x.Tensor, weight.Tensor, bias?.Tensor, output.Tensor);
-        var (product, magnitude) = ReferenceMatMul.Run(x.Values, weight.Values, bias?.Values);
-        output.AssertClose(
-            product, (t, n) => (3e-6 * magnitude[t, n]) + (Rounding(outputDType) * Math.Abs(product[t, n])) + Math.ScaleB(1, -24),
-            $"{dtype} to {outputDType}, T {tokens} N {rows} K {columns}, bias {bias is not null}, cut {_ops.StreamCut}");
-        x.AssertUntouched("x");
-        weight.AssertUntouched("weight");
-    }
-
     private void Gate(DType dtype, ActivationKind kind, int tokens, int columns, int inner)
     {
-        var x = Tensor(dtype, tokens, inner, 2, padding: 8 * _random.Next(0, 3));
-        var weight = Tensor(dtype, 2 * columns, inner, 0.2);
-        var bias = _random.Next(2) == 0 ? null : Tensor(dtype, 1, 2 * columns, 2);
+        var x = _cases.Tensor(dtype, tokens, inner, 2, padding: 8 * _cases.Random.Next(0, 3));
+        var weight = _cases.Tensor(dtype, 2 * columns, inner, 0.2);
+        var bias = _cases.Random.Next(2) == 0 ? null : _cases.Tensor(dtype, 1, 2 * columns, 2);
         var fused = new TestTensor(_device, dtype, tokens, 2 * columns, 0, null);
-        var output = new TestTensor(_device, dtype, tokens, columns, _random.Next(0, 9), null);
+        var output = new TestTensor(_device, dtype, tokens, columns, _cases.Random.Next(0, 9), null);
         _ops.MatMulGated(x.Tensor, weight.Tensor, bias?.Tensor, kind, fused.Tensor, output.Tensor);
         var (product, magnitude) = ReferenceMatMul.Run(x.Values, weight.Values, bias?.Values);
         var (gate, up) = (new double[tokens, columns], new double[tokens, columns]);
@@ -155,23 +117,7 @@ public sealed class StreamedProductTests : IDisposable
         output.AssertClose(
             expected,
             (t, n) => (1.2 * Error(t, n) * (Math.Abs(up[t, n]) + Error(t, columns + n))) + ((Math.Abs(gate[t, n]) + 1e-6) * Error(t, columns + n))
-                + ((1e-6 + Rounding(dtype)) * Math.Abs(expected[t, n])) + 1e-7,
+                + ((1e-6 + ProductCases.Rounding(dtype)) * Math.Abs(expected[t, n])) + 1e-7,
             $"{kind} {dtype}, T {tokens} I {columns} K {inner}, bias {bias is not null}, cut {_ops.StreamCut}");
-    }
-
-    private static double Rounding(DType dtype) => dtype switch { DType.BF16 => 1.01 / 256, DType.F16 => 1.01 / 2048, _ => 0 };
-
-    private TestTensor Tensor(DType dtype, int rows, int columns, double range, int padding = 0)
-    {
-        var values = new double[rows, columns];
-        for (var r = 0; r < rows; r++)
-        {
-            for (var c = 0; c < columns; c++)
-            {
-                values[r, c] = ((_random.NextDouble() * 2) - 1) * range;
-            }
-        }
-
-        return new TestTensor(_device, dtype, rows, columns, padding, values);
     }
 }

@@ -86,7 +86,7 @@ internal sealed partial class CudaOps
         _products is not null && x.DType == weight.DType && x.Columns > 0
             && GemvShape.IsForLibrary(x.Rows, weight.Rows, weight.Columns);
 
-    // One or two rows are read at 4.3 TB/s by gemv_few.cu. From three on a step is 5 to 14 % shorter with gemm_stream.cu, where it can be had,
+    // One or two rows are read at 4.3 TB/s by gemv_few.cu. From three on a step is 4 to 14 % shorter with gemm_stream.cu, where it can be had,
     // though a single product may not be: 28,672 x 4,096 takes it 60.6 us, cuBLASLt 57.1 and its activation besides.
     private bool IsForStream(Tensor x, Tensor weight) =>
         Streams(x, weight) && StreamShape.Takes(x.Rows, _device.Capability) && (StreamsProducts ?? x.Rows > MaxFewRows);
