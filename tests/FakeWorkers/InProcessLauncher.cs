@@ -51,7 +51,7 @@ internal sealed class InProcessLauncher : IWorkerLauncher
         public void Kill()
         {
             Interlocked.Exchange(ref _killed, 1);
-            _ = _link.DisposeAsync().AsTask();
+            _link.Dispose();
         }
 
         public async ValueTask DisposeAsync()
@@ -63,7 +63,7 @@ internal sealed class InProcessLauncher : IWorkerLauncher
         private async Task<ProcessExit> ExitAsync()
         {
             var end = await Ended;
-            await _link.DisposeAsync();
+            _link.Dispose();
             return new ProcessExit(_killed != 0 ? 137 : end == SessionEnd.Stopped ? 0 : 1);
         }
     }

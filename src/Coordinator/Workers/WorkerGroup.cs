@@ -11,7 +11,7 @@ internal sealed partial class WorkerGroup : IWorkerGroup
 {
     private readonly WorkerGroupOptions _options;
     private readonly IReadOnlyList<WorkerRank> _ranks;
-    private readonly WorkerHubHost _hub;
+    private readonly WorkerHub _hub;
     private readonly StepLedger _ledger;
     private readonly GroupLoss _loss;
     private readonly ITimer _watchdog;
@@ -21,7 +21,7 @@ internal sealed partial class WorkerGroup : IWorkerGroup
     public WorkerGroup(
         WorkerGroupOptions options,
         IReadOnlyList<WorkerRank> ranks,
-        WorkerHubHost hub,
+        WorkerHub hub,
         StepLedger ledger,
         GroupLoss loss)
     {

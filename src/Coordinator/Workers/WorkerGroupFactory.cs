@@ -27,7 +27,7 @@ internal sealed partial class WorkerGroupFactory(
         var ledger = new StepLedger(options.Plan.WorldSize, TimeProvider.System);
         var loss = new GroupLoss();
         var ranks = options.Plan.Ranks.Select(rank => new WorkerRank(rank, ledger, loss, progress)).ToArray();
-        var hub = await WorkerHubHost.StartAsync(new HubAdmission(secret, ranks, options.HelloTimeout), loggers);
+        var hub = new WorkerHub(new HubAdmission(secret, ranks, options.HelloTimeout), loggers);
         var group = new WorkerGroup(options, ranks, hub, ledger, loss);
         try
         {
@@ -70,7 +70,7 @@ internal sealed partial class WorkerGroupFactory(
             loaded.PeakResidentBytes);
 
     private async Task<Loaded[]> LoadAsync(
-        WorkerRank[] ranks, WorkerHubHost hub, GroupLoss loss, Action connected, CancellationToken cancellationToken)
+        WorkerRank[] ranks, WorkerHub hub, GroupLoss loss, Action connected, CancellationToken cancellationToken)
     {
         var wait = new StageWait(loss, cancellationToken);
         await wait.AllAsync(ranks, rank => rank.Connected, options.HelloTimeout, "has not connected");

@@ -68,16 +68,19 @@ internal sealed class WorkerRank(RankPlan plan, StepLedger ledger, GroupLoss los
         return _connected.TrySetResult(connection);
     }
 
-    /// <summary>Runs the stream to its end.</summary>
-    public async Task ServeAsync(WorkerConnection connection, CancellationToken aborted)
+    /// <summary>Takes in what the stream brings, on the calling thread, until it ends. Call once, after <see cref="TryConnect"/>.</summary>
+    public void Serve()
     {
         try
         {
-            _streamEnded.TrySetResult(await connection.RunAsync(Receive, aborted));
+            _streamEnded.TrySetResult(_connected.Task.Result.Run(Receive));
         }
-        catch (WireException exception)
+        catch (Exception exception)
         {
-            Lose($"broke the protocol: {exception.Message}");
+            // Whatever it is: the rank is of no use any more, and nobody may be left waiting for it.
+            Lose(exception is WireException
+                ? $"broke the protocol: {exception.Message}"
+                : $"sent what could not be taken in ({exception.GetType().Name}): {exception.Message}");
             _streamEnded.TrySetResult(exception.Message);
         }
     }

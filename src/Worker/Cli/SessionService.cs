@@ -19,7 +19,7 @@ internal sealed class SessionService(
     /// <inheritdoc/>
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
-        await using var link = CoordinatorLink.Dial(address);
+        using var link = CoordinatorLink.Dial(address);
         switch (await new WorkerSession(link, identity, loader, logger, timeline).RunAsync())
         {
             case SessionEnd.Stopped:

@@ -40,7 +40,9 @@ internal sealed partial class WorkerSession(
         using var lost = new CancellationTokenSource();
         _lost = lost.Token;
         using var compute = new ComputeThread(identity.Rank);
-        var receiving = ReceiveAsync(compute);
+        // A thread that waits in the system: a command wakes it and then the compute thread, and no others on the way.
+        var receiving = Task.Factory.StartNew(
+            () => Receive(compute), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
         try
         {
             var first = await Task.WhenAny(receiving, compute.Ended);
@@ -74,9 +76,9 @@ internal sealed partial class WorkerSession(
     /// <summary>
     /// Takes commands in until the stream ends; also while the compute thread works off what came before a stop.
     /// </summary>
-    private async Task ReceiveAsync(ComputeThread compute)
+    private void Receive(ComputeThread compute)
     {
-        while (await link.ReadAsync() is { } command)
+        while (link.Read() is { } command)
         {
             switch (command.CommandCase)
             {
@@ -132,10 +134,13 @@ internal sealed partial class WorkerSession(
     private async Task DrainAsync(Task receiving)
     {
         await receiving.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-        while (await link.ReadAsync() is not null)
+        await Task.Run(() =>
         {
-            // Commands after the end are nobody's any more.
-        }
+            while (link.Read() is not null)
+            {
+                // Commands after the end are nobody's any more.
+            }
+        });
     }
 
     private void Accept(Load message, ComputeThread compute)

@@ -18,7 +18,7 @@ public sealed class WorkerSessionTests : IAsyncLifetime
 
     private readonly GroupLoss _loss = new();
     private readonly WorkerRank _rank;
-    private WorkerHubHost _hub = null!;
+    private WorkerHub _hub = null!;
     private CoordinatorLink _link = null!;
     private Task<SessionEnd> _ended = null!;
 
@@ -34,7 +34,7 @@ public sealed class WorkerSessionTests : IAsyncLifetime
     public async ValueTask InitializeAsync()
     {
         var admission = new HubAdmission(Secret, [_rank], s_patience);
-        _hub = await WorkerHubHost.StartAsync(admission, NullLoggerFactory.Instance);
+        _hub = new WorkerHub(admission, NullLoggerFactory.Instance);
         _link = CoordinatorLink.Dial(WorkerAddress.TryParse(_hub.Address)!);
         _ended = RunAsync(_link, 0);
         await _rank.Connected.WaitAsync(s_patience);
@@ -42,7 +42,7 @@ public sealed class WorkerSessionTests : IAsyncLifetime
 
     public async ValueTask DisposeAsync()
     {
-        await _link.DisposeAsync();
+        _link.Dispose();
         await _hub.DisposeAsync();
     }
 
@@ -107,7 +107,7 @@ public sealed class WorkerSessionTests : IAsyncLifetime
     [Fact]
     public async Task A_second_worker_of_the_same_rank_is_refused()
     {
-        await using var link = CoordinatorLink.Dial(WorkerAddress.TryParse(_hub.Address)!);
+        using var link = CoordinatorLink.Dial(WorkerAddress.TryParse(_hub.Address)!);
         var second = RunAsync(link, 0);
 
         Assert.Equal(SessionEnd.CoordinatorLost, await second.WaitAsync(s_patience));
@@ -118,7 +118,7 @@ public sealed class WorkerSessionTests : IAsyncLifetime
     [Fact]
     public async Task A_rank_that_is_not_in_the_plan_is_refused()
     {
-        await using var link = CoordinatorLink.Dial(WorkerAddress.TryParse(_hub.Address)!);
+        using var link = CoordinatorLink.Dial(WorkerAddress.TryParse(_hub.Address)!);
         var second = RunAsync(link, 1);
 
         Assert.Equal(SessionEnd.CoordinatorLost, await second.WaitAsync(s_patience));
