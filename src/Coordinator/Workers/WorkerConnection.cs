@@ -7,8 +7,8 @@ namespace TensorParallel.Coordinator.Workers;
 /// <param name="socket">The stream, its Hello read; stays the caller's.</param>
 internal sealed class WorkerConnection(MessageSocket socket)
 {
-    /// <summary>Sends a command; it goes nowhere when the stream has ended.</summary>
-    public void Post(WorkerCommand command) => socket.Send(command);
+    /// <summary>Sends a <see cref="WorkerCommand"/>; it goes nowhere when the stream has ended.</summary>
+    public void Post(MessageFrame command) => socket.Send(command);
 
     /// <summary>
     /// Takes events in, on the calling thread, until the stream ends; returns why, or null after an orderly end. What

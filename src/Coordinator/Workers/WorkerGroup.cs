@@ -1,6 +1,7 @@
 using TensorParallel.Protocol.Generation;
 using TensorParallel.Protocol.Parallel;
 using TensorParallel.Protocol.Wire;
+using TensorParallel.Protocol.Wire.Frames;
 using TensorParallel.Protocol.Wire.Workers;
 using StepResult = TensorParallel.Protocol.Generation.StepResult;
 
@@ -55,8 +56,7 @@ internal sealed partial class WorkerGroup : IWorkerGroup
         var result = _ledger.Add(batch.Step);
         if (!result.IsFaulted)
         {
-            // One message for all ranks: it is only read from here on.
-            var command = new WorkerCommand { Step = WireMapping.ToWire(batch) };
+            var command = new MessageFrame(new WorkerCommand { Step = WireMapping.ToWire(batch) });
             foreach (var rank in _ranks)
             {
                 rank.Post(command);

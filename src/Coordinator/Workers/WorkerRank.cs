@@ -1,6 +1,7 @@
 using TensorParallel.Coordinator.Launching;
 using TensorParallel.Protocol.Parallel;
 using TensorParallel.Protocol.Wire;
+using TensorParallel.Protocol.Wire.Frames;
 using TensorParallel.Protocol.Wire.Workers;
 
 namespace TensorParallel.Coordinator.Workers;
@@ -92,8 +93,11 @@ internal sealed class WorkerRank(RankPlan plan, StepLedger ledger, GroupLoss los
         Post(load);
     }
 
-    /// <summary>Queues a command for the rank; it goes nowhere when the rank has not connected.</summary>
-    public void Post(WorkerCommand command)
+    /// <summary>Sends a command to the rank; it goes nowhere when the rank has not connected.</summary>
+    public void Post(WorkerCommand command) => Post(new MessageFrame(command));
+
+    /// <summary>The same of a command that goes to all ranks.</summary>
+    public void Post(MessageFrame command)
     {
         if (_connected.Task.IsCompletedSuccessfully)
         {

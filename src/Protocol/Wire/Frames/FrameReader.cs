@@ -29,7 +29,7 @@ internal sealed class FrameReader(Socket socket)
     {
         body = default;
         var since = Stopwatch.GetTimestamp();
-        if (!Fill(FrameFormat.HeaderBytes, patience, since))
+        if (!Fill(MessageFrame.HeaderBytes, patience, since))
         {
             return false;
         }
@@ -41,13 +41,13 @@ internal sealed class FrameReader(Socket socket)
             throw new WireException($"A message of {length} bytes was announced, where {mostBytes} may come.");
         }
 
-        if (!Fill(FrameFormat.HeaderBytes + (int)length, patience, since))
+        if (!Fill(MessageFrame.HeaderBytes + (int)length, patience, since))
         {
             return false;
         }
 
-        body = _buffer.AsSpan(_start + FrameFormat.HeaderBytes, (int)length);
-        _start += FrameFormat.HeaderBytes + (int)length;
+        body = _buffer.AsSpan(_start + MessageFrame.HeaderBytes, (int)length);
+        _start += MessageFrame.HeaderBytes + (int)length;
         return true;
     }
 

@@ -31,7 +31,10 @@ public sealed class MessageSocket : IDisposable
     public string? Problem => _reader.Problem;
 
     /// <summary>Sends a message behind those sent before; never waits. What comes after the end goes nowhere. Any thread.</summary>
-    public void Send(IMessage message) => _writer.Write(FrameFormat.Frame(message));
+    public void Send(IMessage message) => Send(new MessageFrame(message));
+
+    /// <summary>The same of a message that goes to several.</summary>
+    public void Send(MessageFrame frame) => _writer.Write(frame.Bytes);
 
     /// <summary>Closes this side once everything is sent; does not wait for that. Any thread.</summary>
     public void CompleteSending() => _writer.Complete();
