@@ -5,7 +5,9 @@ namespace TensorParallel.Coordinator.Engine;
 
 /// <summary>
 /// The single owner of scheduler, sequences and worker group. Everything that happens reaches it as an action through
-/// one inbox, so nothing here locks; after each batch of actions it sends the steps that have become possible.
+/// one inbox, so nothing here locks; after each batch of actions it sends the steps that have become possible. Where it was idle, it runs
+/// on the thread that brings the news: a prompt goes out on its request's thread and a token comes in on the worker stream's, for to wake
+/// a thread that sleeps takes 0.1 to 0.3 ms each time.
 /// </summary>
 /// <param name="waiting">Requests that wait; places are reserved before <see cref="Enqueue"/>.</param>
 /// <param name="starter">Replaces lost groups.</param>
@@ -26,7 +28,7 @@ internal sealed partial class EngineLoop(
     private const string ShuttingDown = "The server is shutting down; send the request to another one, or again later.";
 
     private readonly Channel<Action> _inbox = Channel.CreateUnbounded<Action>(
-        new UnboundedChannelOptions { SingleReader = true });
+        new UnboundedChannelOptions { SingleReader = true, AllowSynchronousContinuations = true });
 
     private readonly TaskCompletionSource _drained = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly EngineCounters _counters = new();

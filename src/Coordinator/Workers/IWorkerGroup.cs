@@ -21,7 +21,8 @@ internal interface IWorkerGroup : IAsyncDisposable
     /// <summary>
     /// Sends one step to every rank before it returns, and completes when every rank has answered, with the tokens of
     /// the rank that reports them. Called from one thread, in step order; the next step may be sent before this one
-    /// completes.
+    /// completes. Whoever waits for it may go on on the thread that took in the last answer, which takes in no others meanwhile: it must
+    /// return quickly.
     /// </summary>
     Task<StepResult> StepAsync(StepBatch batch);
 }

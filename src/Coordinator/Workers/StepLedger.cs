@@ -39,9 +39,10 @@ internal sealed class StepLedger(int ranks, TimeProvider time)
     /// </summary>
     public void Answer(int rank, StepResult result)
     {
+        Pending? due;
         lock (_gate)
         {
-            var due = _pending.FirstOrDefault(pending => !pending.Answered[rank]);
+            due = _pending.FirstOrDefault(pending => !pending.Answered[rank]);
             if (due?.Step != result.Step)
             {
                 throw new WireException(due is null
@@ -50,26 +51,30 @@ internal sealed class StepLedger(int ranks, TimeProvider time)
             }
 
             due.Accept(rank, result);
-            if (due.Missing == 0)
+            if (due.Missing > 0)
             {
-                _pending.Dequeue();
-                _headSince = time.GetTimestamp();
-                due.Result.SetResult(due.Merged());
+                return;
             }
+
+            _pending.Dequeue();
+            _headSince = time.GetTimestamp();
         }
+
+        due.Result.SetResult(due.Merged());
     }
 
     /// <summary>Faults everything pending and everything added later.</summary>
     public void Fail(Exception failure)
     {
+        Pending[] left;
         lock (_gate)
         {
             _failure ??= failure;
-            while (_pending.TryDequeue(out var pending))
-            {
-                pending.Result.SetException(_failure);
-            }
+            left = [.. _pending];
+            _pending.Clear();
         }
+
+        Array.ForEach(left, pending => pending.Result.SetException(_failure));
     }
 
     /// <summary>The step that ranks are working on; null when idle.</summary>
@@ -95,8 +100,8 @@ internal sealed class StepLedger(int ranks, TimeProvider time)
 
         public int Missing { get; private set; } = ranks;
 
-        public TaskCompletionSource<StepResult> Result { get; } =
-            new(TaskCreationOptions.RunContinuationsAsynchronously);
+        // Whoever waits goes on at once, on the thread that took the last answer in: see IWorkerGroup.StepAsync.
+        public TaskCompletionSource<StepResult> Result { get; } = new();
 
         public void Accept(int rank, StepResult result)
         {

@@ -111,9 +111,6 @@ internal sealed unsafe partial class CudaDevice : IDevice
         Check(cuCtxSetCurrent(_context));
     }
 
-    /// <summary>The same where nobody could be told of a failure; false then.</summary>
-    internal bool TryMakeCurrent() => !_disposed && cuCtxSetCurrent(_context) == CUDA_SUCCESS;
-
     public void Synchronize()
     {
         MakeCurrent();

@@ -72,10 +72,8 @@ internal sealed unsafe class CudaReadback : IDisposable
         // The event may be another copy's by now: then the wait is longer than need be. A failure is Read's to tell.
         public void Wait()
         {
-            if (device.TryMakeCurrent())
-            {
-                _ = cuEventSynchronize(done);
-            }
+            device.MakeCurrent();
+            _ = cuEventSynchronize(done);
         }
 
         public ReadOnlySpan<byte> Read()

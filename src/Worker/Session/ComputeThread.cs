@@ -12,6 +12,7 @@ internal sealed class ComputeThread : IDisposable
     private readonly BlockingCollection<Action> _work = [];
     private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Thread _thread;
+    private Func<bool>? _look;
 
     /// <summary>Starts the thread.</summary>
     public ComputeThread(int rank)
@@ -39,6 +40,13 @@ internal sealed class ComputeThread : IDisposable
         }
     }
 
+    /// <summary>
+    /// From now on, whenever nothing is posted, the thread calls this again and again until it returns false, and does not sleep meanwhile:
+    /// a device's end of a step is seen within a microsecond, where a thread that slept would take 0.1 to 0.3 ms to wake. Called by its own
+    /// work; replaces what was watched before.
+    /// </summary>
+    public void Watch(Func<bool> look) => _look = look;
+
     /// <summary>No more work comes.</summary>
     public void Complete()
     {
@@ -55,7 +63,7 @@ internal sealed class ComputeThread : IDisposable
     {
         try
         {
-            foreach (var work in _work.GetConsumingEnumerable())
+            while (Next() is { } work)
             {
                 work();
             }
@@ -67,5 +75,29 @@ internal sealed class ComputeThread : IDisposable
             // Handed to whoever awaits Ended: the session reports it to the coordinator and ends the process.
             _ended.TrySetException(exception);
         }
+    }
+
+    // Null after the last.
+    private Action? Next()
+    {
+        var spin = default(SpinWait);
+        while (_look is { } look && !_work.IsCompleted)
+        {
+            if (_work.TryTake(out var posted))
+            {
+                return posted;
+            }
+
+            if (look())
+            {
+                spin.SpinOnce(sleep1Threshold: -1); // lets others have the processor, but does not sleep
+            }
+            else
+            {
+                _look = null;
+            }
+        }
+
+        return _work.TryTake(out var work, Timeout.Infinite) ? work : null;
     }
 }
