@@ -37,10 +37,21 @@ internal static unsafe partial class CublasLt
     {
         if (status != CUBLAS_STATUS_SUCCESS)
         {
-            throw new NativeException(
-                $"{call} failed with {Marshal.PtrToStringUTF8((nint)cublasLtGetStatusName(status))} ({status}).", status);
+            throw Failure(status, call);
         }
     }
+
+    /// <summary>The same with words of one's own for the call.</summary>
+    internal static void Check(int status, [InterpolatedStringHandlerArgument(nameof(status))] ref CallText call)
+    {
+        if (status != CUBLAS_STATUS_SUCCESS)
+        {
+            throw Failure(status, call.Take());
+        }
+    }
+
+    private static NativeException Failure(int status, string? call) =>
+        new($"{call} failed with {Marshal.PtrToStringUTF8((nint)cublasLtGetStatusName(status))} ({status}).", status);
 
     [LibraryImport(Library)]
     internal static partial byte* cublasLtGetStatusName(int status);

@@ -26,6 +26,15 @@ internal static unsafe partial class CudaDriver
         }
     }
 
+    /// <summary>The same with words of one's own for the call.</summary>
+    internal static void Check(int status, [InterpolatedStringHandlerArgument(nameof(status))] ref CallText call)
+    {
+        if (status != CUDA_SUCCESS)
+        {
+            Throw(status, call.Take());
+        }
+    }
+
     /// <summary>Name and description of a status, for messages: <c>CUDA_ERROR_OUT_OF_MEMORY (2): out of memory</c>.</summary>
     internal static string Describe(int status)
     {

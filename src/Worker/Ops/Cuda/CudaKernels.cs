@@ -1,3 +1,5 @@
+using System.Collections.Concurrent;
+using System.Runtime.CompilerServices;
 using TensorParallel.Protocol.Checkpoints;
 using TensorParallel.Worker.Devices;
 
@@ -5,7 +7,7 @@ namespace TensorParallel.Worker.Ops.Cuda;
 
 /// <summary>
 /// Every kernel and every variant that can be asked for: one method a source file. <see cref="All"/> is what the compile test
-/// compiles.
+/// compiles. Variants are known by what tells them apart: their defines are written once and not at each of the 300 launches of a step.
 /// </summary>
 internal static class CudaKernels
 {
@@ -21,69 +23,79 @@ internal static class CudaKernels
     public static CudaKernel TokenIds { get; } = new("token_ids.cu", "token_ids", string.Empty);
 
     public static CudaKernel Embedding(DType output, DType table) =>
-        new("embedding.cu", "embedding", $"T={CudaElement.Name(output)} W={CudaElement.Name(table)}");
+        Known((output, table), v => new("embedding.cu", "embedding", $"T={CudaElement.Name(v.output)} W={CudaElement.Name(v.table)}"));
 
     public static CudaKernel RmsNorm(string entry, DType activation, DType weight) =>
-        new("rms_norm.cu", entry, $"T={CudaElement.Name(activation)} W={CudaElement.Name(weight)}");
+        Known((entry, activation, weight), v => new(
+            "rms_norm.cu", v.entry, $"T={CudaElement.Name(v.activation)} W={CudaElement.Name(v.weight)}"));
 
     public static CudaKernel Elementwise(string entry, DType activation) =>
-        new("elementwise.cu", entry, $"T={CudaElement.Name(activation)}");
+        Known((entry, activation), v => new("elementwise.cu", v.entry, $"T={CudaElement.Name(v.activation)}"));
 
     /// <summary>
     /// Products of 1 to 16 rows; <paramref name="wideTile"/>: 32 weight rows a block instead of 16; <paramref name="gated"/>: the
     /// activation follows.
     /// </summary>
-    public static CudaKernel Gemv(DType input, DType output, bool wideTile, bool manyRows, bool gated) => new(
-        "gemv.cu", "gemv",
-        $"T={CudaElement.Name(input)} OUT={CudaElement.Name(output)} MT={(wideTile ? 2 : 1)} NT={(manyRows ? 2 : 1)} {Gated(gated)}");
+    public static CudaKernel Gemv(DType input, DType output, bool wideTile, bool manyRows, bool gated) =>
+        Known((input, output, wideTile, manyRows, gated), v => new(
+            "gemv.cu", "gemv",
+            $"T={CudaElement.Name(v.input)} OUT={CudaElement.Name(v.output)} MT={(v.wideTile ? 2 : 1)} NT={(v.manyRows ? 2 : 1)} {Gated(v.gated)}"));
 
     /// <summary>Products of up to <paramref name="shape"/>'s rows on Hopper.</summary>
-    public static CudaKernel GemmStream(DType input, DType output, StreamShape shape, bool gated) => new(
-        "gemm_stream.cu", "gemm_stream",
-        $"T={CudaElement.Name(input)} OUT={CudaElement.Name(output)} ROWS={shape.Rows} STAGES={shape.Stages} {Gated(gated)}");
+    public static CudaKernel GemmStream(DType input, DType output, StreamShape shape, bool gated) =>
+        Known((input, output, shape.Rows, shape.Stages, gated), v => new(
+            "gemm_stream.cu", "gemm_stream",
+            $"T={CudaElement.Name(v.input)} OUT={CudaElement.Name(v.output)} ROWS={v.Rows} STAGES={v.Stages} {Gated(v.gated)}"));
 
     /// <summary>Products of 1 or 2 rows; <paramref name="weightRows"/> of a block: 2, 4 or 8.</summary>
-    public static CudaKernel GemvFew(DType input, DType output, int rows, int weightRows, bool gated) => new(
-        "gemv_few.cu", "gemv_few",
-        $"T={CudaElement.Name(input)} OUT={CudaElement.Name(output)} NT={rows} ROWS={weightRows} {Gated(gated)}");
+    public static CudaKernel GemvFew(DType input, DType output, int rows, int weightRows, bool gated) =>
+        Known((input, output, rows, weightRows, gated), v => new(
+            "gemv_few.cu", "gemv_few",
+            $"T={CudaElement.Name(v.input)} OUT={CudaElement.Name(v.output)} NT={v.rows} ROWS={v.weightRows} {Gated(v.gated)}"));
 
-    public static CudaKernel GemvAny(DType input, DType weight, DType output) => new(
-        "gemv_any.cu", "gemv_any",
-        $"T={CudaElement.Name(input)} W={CudaElement.Name(weight)} OUT={CudaElement.Name(output)}");
+    public static CudaKernel GemvAny(DType input, DType weight, DType output) =>
+        Known((input, weight, output), v => new(
+            "gemv_any.cu", "gemv_any",
+            $"T={CudaElement.Name(v.input)} W={CudaElement.Name(v.weight)} OUT={CudaElement.Name(v.output)}"));
 
     public static CudaKernel RopeAndWriteKv(DType activation, DType cache) =>
-        new("rope.cu", "rope_and_write_kv", $"T={CudaElement.Name(activation)} KV={CudaElement.Name(cache)}");
+        Known((activation, cache), v => new(
+            "rope.cu", "rope_and_write_kv", $"T={CudaElement.Name(v.activation)} KV={CudaElement.Name(v.cache)}"));
 
     /// <summary>Decode attention; <paramref name="rotates"/>: with rope.cu's work.</summary>
-    public static CudaKernel AttentionDecode(DType dtype, int headDim, DecodeShape shape, bool rotates) => new(
-        "attention_decode.cu", "attention_decode",
-        $"T={CudaElement.Name(dtype)} KV={CudaElement.Name(dtype)} HEAD_DIM={headDim} WARPS={shape.Warps} STAGES={shape.Stages} "
-        + $"CLUSTER={(shape.Join == DecodeJoin.Cluster ? 1 : 0)} ROPE={(rotates ? 1 : 0)}",
-        shape.Blocks > 1 ? "several a multiprocessor" : "");
+    public static CudaKernel AttentionDecode(DType dtype, int headDim, DecodeShape shape, bool rotates) =>
+        Known((dtype, headDim, shape.Warps, shape.Stages, shape.Join, isFull: shape.Blocks > 1, rotates), v => new(
+            "attention_decode.cu", "attention_decode",
+            $"T={CudaElement.Name(v.dtype)} KV={CudaElement.Name(v.dtype)} HEAD_DIM={v.headDim} WARPS={v.Warps} STAGES={v.Stages} "
+            + $"CLUSTER={(v.Join == DecodeJoin.Cluster ? 1 : 0)} ROPE={(v.rotates ? 1 : 0)}",
+            v.isFull ? "several a multiprocessor" : ""));
 
-    public static CudaKernel AttentionAny(DType activation, DType cache, int headDim) => new(
-        "attention_any.cu", "attention_any",
-        $"T={CudaElement.Name(activation)} KV={CudaElement.Name(cache)} HEAD_DIM={headDim}");
+    public static CudaKernel AttentionAny(DType activation, DType cache, int headDim) =>
+        Known((activation, cache, headDim), v => new(
+            "attention_any.cu", "attention_any",
+            $"T={CudaElement.Name(v.activation)} KV={CudaElement.Name(v.cache)} HEAD_DIM={v.headDim}"));
 
     /// <summary>Sum over so many ranks.</summary>
     public static CudaKernel PeerSum(DType dtype, int ranks) =>
-        new("peer_sum.cu", "peer_sum", $"T={CudaElement.Name(dtype)} RANKS={ranks}");
+        Known((dtype, ranks), v => new("peer_sum.cu", "peer_sum", $"T={CudaElement.Name(v.dtype)} RANKS={v.ranks}"));
 
     /// <summary>Sum over ranks, residual and norm; <paramref name="kept"/>: eights of a row that a thread keeps, 1 or 2.</summary>
-    public static CudaKernel PeerSumNorm(DType activation, DType weight, int ranks, int kept) => new(
-        "peer_sum_norm.cu", "peer_sum_norm",
-        $"T={CudaElement.Name(activation)} W={CudaElement.Name(weight)} RANKS={ranks} KEPT={kept}");
+    public static CudaKernel PeerSumNorm(DType activation, DType weight, int ranks, int kept) =>
+        Known((activation, weight, ranks, kept), v => new(
+            "peer_sum_norm.cu", "peer_sum_norm",
+            $"T={CudaElement.Name(v.activation)} W={CudaElement.Name(v.weight)} RANKS={v.ranks} KEPT={v.kept}"));
 
     /// <summary>As <see cref="PeerSumNorm"/> for many rows, which the ranks divide.</summary>
-    public static CudaKernel PeerRows(DType activation, DType weight, int ranks, int kept) => new(
-        "peer_rows.cu", "peer_rows",
-        $"T={CudaElement.Name(activation)} W={CudaElement.Name(weight)} RANKS={ranks} KEPT={kept}");
+    public static CudaKernel PeerRows(DType activation, DType weight, int ranks, int kept) =>
+        Known((activation, weight, ranks, kept), v => new(
+            "peer_rows.cu", "peer_rows",
+            $"T={CudaElement.Name(v.activation)} W={CudaElement.Name(v.weight)} RANKS={v.ranks} KEPT={v.kept}"));
 
     /// <summary>Gather of small parts of so many ranks.</summary>
-    public static CudaKernel PeerGather(int ranks) => new("peer_gather.cu", "peer_gather", $"RANKS={ranks}");
+    public static CudaKernel PeerGather(int ranks) => Known(ranks, v => new("peer_gather.cu", "peer_gather", $"RANKS={v}"));
 
     /// <summary>A small message from one rank of so many to another.</summary>
-    public static CudaKernel PeerPost(int ranks) => new("peer_post.cu", "peer_post", $"RANKS={ranks}");
+    public static CudaKernel PeerPost(int ranks) => Known(ranks, v => new("peer_post.cu", "peer_post", $"RANKS={v}"));
 
     /// <summary>Weights made on the device.</summary>
     public static CudaKernel RandomFill(DType target) => new("random_fill.cu", "random_fill", $"T={CudaElement.Name(target)}");
@@ -224,4 +236,21 @@ internal static class CudaKernels
     }
 
     private static string Gated(bool gated) => $"GATED={(gated ? 1 : 0)}";
+
+    private static CudaKernel Known<TVariant>(TVariant variant, Func<TVariant, CudaKernel> name, [CallerMemberName] string method = "")
+        where TVariant : struct
+    {
+        if (!Names<TVariant>.Known.TryGetValue((method, variant), out var kernel))
+        {
+            Names<TVariant>.Known[(method, variant)] = kernel = name(variant);
+        }
+
+        return kernel;
+    }
+
+    private static class Names<TVariant>
+        where TVariant : struct
+    {
+        public static readonly ConcurrentDictionary<(string Method, TVariant Variant), CudaKernel> Known = new();
+    }
 }

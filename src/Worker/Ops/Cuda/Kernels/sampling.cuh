@@ -90,7 +90,7 @@ DEVICE u64 warp_max(u64 v)
     const u32 high = __reduce_max_sync(FULL_WARP, (u32)(v >> 32));
     return (u64)high << 32 | __reduce_max_sync(FULL_WARP, (u32)(v >> 32) == high ? (u32)v : 0u);
 }
-DEVICE u64 block_max(u64 v)
+CALLED u64 block_max(u64 v)
 {
     __shared__ u64 shared[32];
     v = warp_max(v);
@@ -103,7 +103,7 @@ DEVICE u64 block_max(u64 v)
 }
 
 // In a fixed order.
-DEVICE double block_total(double v)
+CALLED double block_total(double v)
 {
     __shared__ double shared[32];
 #pragma unroll
@@ -117,7 +117,7 @@ DEVICE double block_total(double v)
 }
 
 // Sum of v over the threads up to this one; total: over all.
-template <typename V> DEVICE V block_scan(V v, V& total)
+template <typename V> CALLED V block_scan(V v, V& total)
 {
     __shared__ V shared[32];
     const int lane = threadIdx.x & 31, warp = threadIdx.x >> 5;
@@ -146,6 +146,32 @@ template <typename V> DEVICE V block_scan(V v, V& total)
 
 DEVICE int chunk_count_of(int tokens) { return (tokens + CHUNK - 1) / CHUNK; }
 
+// Penalties and bans of a quad, of which `left` tokens are there. Rounds after every operation, as the CPU does.
+CALLED float4 adjusted(float4 quad, const int* counts, const Settings& s, int banned, int firstId, int left)
+{
+    float x[QUAD] = { quad.x, quad.y, quad.z, quad.w };
+    if (counts != nullptr)
+    {
+#pragma unroll
+        for (int j = 0; j < QUAD; j++)
+        {
+            const int count = j < left ? counts[j] : 0;
+            if (count == 0) { continue; }
+            const int generated = count & (IN_PROMPT - 1);
+            x[j] = x[j] > 0 ? __fdiv_rn(x[j], s.repetitionPenalty) : __fmul_rn(x[j], s.repetitionPenalty);
+            if (generated == 0) { continue; }
+            x[j] = __fsub_rn(__fsub_rn(x[j], s.presencePenalty), __fmul_rn(s.frequencyPenalty, (float)generated));
+        }
+    }
+    for (int e = 0; e < banned; e++)
+    {
+        const int at = s.eosIds[e] - firstId;
+#pragma unroll
+        for (int j = 0; j < QUAD; j++) { x[j] = at == j ? NEGATIVE_INFINITY : x[j]; }
+    }
+    return make_float4(x[0], x[1], x[2], x[3]);
+}
+
 struct Logits
 {
     const float* raw;
@@ -165,29 +191,15 @@ struct Logits
             i + 2 < n ? raw[i + 2] : NEGATIVE_INFINITY, i + 3 < n ? raw[i + 3] : NEGATIVE_INFINITY);
     }
 
-    // Rounds after every operation, as the CPU does.
     DEVICE void adjust(float (&x)[QUAD], int i) const
     {
-        if (counts != nullptr)
-        {
-#pragma unroll
-            for (int j = 0; j < QUAD; j++)
-            {
-                const int count = i + j < n ? counts[i + j] : 0;
-                if (count == 0) { continue; }
-                const int generated = count & (IN_PROMPT - 1);
-                x[j] = x[j] > 0 ? __fdiv_rn(x[j], settings->repetitionPenalty) : __fmul_rn(x[j], settings->repetitionPenalty);
-                if (generated == 0) { continue; }
-                x[j] = __fsub_rn(
-                    __fsub_rn(x[j], settings->presencePenalty), __fmul_rn(settings->frequencyPenalty, (float)generated));
-            }
-        }
-        for (int e = 0; e < banned; e++)
-        {
-            const int at = settings->eosIds[e] - firstToken - i;
-#pragma unroll
-            for (int j = 0; j < QUAD; j++) { x[j] = at == j ? NEGATIVE_INFINITY : x[j]; }
-        }
+        if (counts == nullptr && banned == 0) { return; }
+        const float4 quad = adjusted(
+            make_float4(x[0], x[1], x[2], x[3]), counts == nullptr ? nullptr : counts + i, *settings, banned, firstToken + i, n - i);
+        x[0] = quad.x;
+        x[1] = quad.y;
+        x[2] = quad.z;
+        x[3] = quad.w;
     }
 };
 

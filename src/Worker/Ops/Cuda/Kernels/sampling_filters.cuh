@@ -8,10 +8,10 @@
 // As CpuSamplingOps: bound of the relative error of a summary's sum of exponentials.
 #define SUM_ERROR 2e-5
 
-DEVICE double weight_of(float x, float best, float temperature) { return exp(((double)x - best) / temperature); }
+CALLED double weight_of(float x, float best, float temperature) { return exp(((double)x - best) / temperature); }
 
 // How many of the sorted keys the filters keep, or UNPROVEN; TokenFilters.Kept says what the arguments mean. n is at least 1.
-DEVICE int kept_of(const u64* keys, int n, float floor, double total, double totalError, const Settings& s)
+CALLED int kept_of(const u64* keys, int n, float floor, double total, double totalError, const Settings& s)
 {
     __shared__ int beyondTopK, belowMinP, reached;
     __shared__ double reachedSum;
@@ -207,7 +207,7 @@ DEVICE u64 cut_by_weight(Room& room, Visit visit, const Weights& weights, u64 lo
 }
 
 // Draws from all tokens of a row after the filters. best: the largest logit, finite.
-DEVICE int draw_whole(Room& room, const Logits& logits, float best, const Settings& s, const Noise& noise)
+CALLED int draw_whole(Room& room, const Logits logits, float best, const Settings& s, const Noise noise)
 {
     auto visit = [&](auto take)
     {

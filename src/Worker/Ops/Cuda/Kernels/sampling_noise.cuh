@@ -56,7 +56,7 @@ DEVICE u32 word_of(const Noise& noise, int id)
     return (id & 3) == 0 ? w[0] : (id & 3) == 1 ? w[1] : (id & 3) == 2 ? w[2] : w[3];
 }
 
-DEVICE double score_of(float x, u32 word, float temperature)
+CALLED double score_of(float x, u32 word, float temperature)
 {
     return (double)x / temperature - log(-log((word + 0.5) * (1.0 / 4294967296.0)));
 }
@@ -86,7 +86,7 @@ DEVICE Drawn better(const Drawn& a, const Drawn& b)
 {
     return b.id >= 0 && (a.id < 0 || b.score > a.score || (b.score == a.score && b.id < a.id)) ? b : a;
 }
-DEVICE Drawn block_best(Drawn v)
+CALLED Drawn block_best(Drawn v)
 {
     __shared__ double scores[32];
     __shared__ int ids[32];

@@ -27,7 +27,7 @@ struct Room
 
 // Sorts keys, largest first. There is room for the next power of two, at least 2; zeros fill it up.
 // A bitonic network. Pairs up to 32 apart lie in the 64 keys that one warp works on, so most steps need no barrier of the block.
-DEVICE void sort_falling(u64* keys, int count)
+CALLED void sort_falling(u64* keys, int count)
 {
     int size = 2;
     while (size < count) { size <<= 1; }
@@ -150,7 +150,7 @@ template <typename Take> DEVICE void each_key(const float (&x)[QUAD], int i, int
 
 // The best tokens of a row, sorted, by their indices in the row; as select_best. chunkBest: the best token of each 128. The want-th
 // best of those bounds the row's want-th best token from below, so only `want` chunks need to be looked at.
-DEVICE int best_tokens(Room& room, const Logits& logits, const u64* chunkBest, int want)
+CALLED int best_tokens(Room& room, const Logits logits, const u64* chunkBest, int want)
 {
     const int chunks = chunk_count_of(logits.n);
     const bool all = chunks <= want;
