@@ -11,9 +11,6 @@ struct bf16 { u16 bits; };
 struct f16 { u16 bits; };
 
 #define DEVICE __device__ __forceinline__
-
-// For what is long and used in several places of a kernel, or seldom: compilers take far longer over one long function than over several.
-#define CALLED __device__ __noinline__
 #define FULL_WARP 0xffffffffu
 #define LOG2E 1.4426950408889634f
 #define NEGATIVE_INFINITY __int_as_float(0xff800000)

@@ -8,7 +8,7 @@
 // As CpuSamplingOps: bound of the relative error of a summary's sum of exponentials.
 #define SUM_ERROR 2e-5
 
-CALLED double weight_of(float x, float best, float temperature) { return exp(((double)x - best) / temperature); }
+DEVICE double weight_of(float x, float best, float temperature) { return exp(((double)x - best) / temperature); }
 
 // How many of the sorted keys the filters keep, or UNPROVEN; TokenFilters.Kept says what the arguments mean. n is at least 1.
 CALLED int kept_of(const u64* keys, int n, float floor, double total, double totalError, const Settings& s)

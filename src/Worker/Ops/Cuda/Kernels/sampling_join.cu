@@ -1,5 +1,6 @@
 // Second step of a summary, where lists of best tokens are asked for or a row has filters: one block a row. Where nobody shares the
 // vocabulary, the filters are decided here: by the 256 best tokens, or, where those do not suffice, by all.
+#define CALLS
 #include "sampling_parts.cuh"
 #include "sampling_filters.cuh"
 

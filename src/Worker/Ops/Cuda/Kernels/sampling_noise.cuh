@@ -56,7 +56,7 @@ DEVICE u32 word_of(const Noise& noise, int id)
     return (id & 3) == 0 ? w[0] : (id & 3) == 1 ? w[1] : (id & 3) == 2 ? w[2] : w[3];
 }
 
-CALLED double score_of(float x, u32 word, float temperature)
+DEVICE double score_of(float x, u32 word, float temperature)
 {
     return (double)x / temperature - log(-log((word + 0.5) * (1.0 / 4294967296.0)));
 }

@@ -1,4 +1,5 @@
 // Draws one row's token from all its logits after penalties: one block.
+#define CALLS
 #include "sampling_filters.cuh"
 
 #define THREADS 512
