@@ -10,7 +10,7 @@ internal static class PeerRun
 {
     /// <summary>Joins, lets a body run on each rank, and gives what each threw.</summary>
     /// <param name="size">Ranks.</param>
-    /// <param name="timeout">The group's.</param>
+    /// <param name="timeout">The group's, once it is joined: to join may take longer where other tests run beside it.</param>
     /// <param name="choice">Which way calls go; null: as measured.</param>
     /// <param name="body">Runs on each rank.</param>
     public static Exception?[] Each(
@@ -22,7 +22,7 @@ internal static class PeerRun
         var failures = RankThreads.Each(size, rank =>
         {
             using var device = new CudaDevice(rank, poison: true);
-            using var joined = new PeerMemoryBackend().Join(blob, rank, size, device, timeout);
+            using var joined = new PeerMemoryBackend().Join(blob, rank, size, device, RankThreads.Timeout);
             if (joined is not PeerMemoryCollective collective)
             {
                 unreachable = joined.Name;
@@ -30,6 +30,7 @@ internal static class PeerRun
             }
 
             collective.Choice = choice ?? collective.Choice;
+            collective.Timeout = timeout;
             body(collective, device);
         });
 

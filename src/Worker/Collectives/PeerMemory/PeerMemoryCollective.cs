@@ -48,6 +48,13 @@ internal sealed class PeerMemoryCollective : ICollective
     /// <summary>Which way calls go; must be the same on all ranks at each call.</summary>
     public PeerChoice Choice { get; set; }
 
+    /// <summary>Longest wait of a kernel for a peer.</summary>
+    public TimeSpan Timeout
+    {
+        get => _group.Timeout;
+        set => _group.Timeout = value;
+    }
+
     public void AllReduceSum(Tensor x)
     {
         GroupCalls.CheckSummable(x, takesHalf: true);
