@@ -25,6 +25,9 @@ internal sealed partial class EngineLoop(
     Action<EngineState> stateChanged,
     CancellationToken stopping)
 {
+    // Between two looks at what can be sent.
+    private const int MostActions = 256;
+
     private const string ShuttingDown = "The server is shutting down; send the request to another one, or again later.";
 
     private readonly Channel<Action> _inbox = Channel.CreateUnbounded<Action>(
@@ -124,6 +127,12 @@ internal sealed partial class EngineLoop(
                 Log.EngineFault(logger, exception);
                 OnFail(new EngineUnavailableException($"The engine failed: {exception.Message} Restart the server."));
             }
+
+            if (_inbox.Reader.TryPeek(out _))
+            {
+                // Whoever brought the first news has something else to do than to run the engine for those who bring more.
+                await Task.Yield();
+            }
         }
 
         _suspending.ForEach(suspended => suspended.TrySetResult());
@@ -138,7 +147,7 @@ internal sealed partial class EngineLoop(
 
     private void Tick()
     {
-        while (_inbox.Reader.TryRead(out var action))
+        for (var left = MostActions; left > 0 && _inbox.Reader.TryRead(out var action); left--)
         {
             action();
         }

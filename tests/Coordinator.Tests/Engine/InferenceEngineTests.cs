@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using TensorParallel.Coordinator.Engine;
 using TensorParallel.Protocol.Generation;
 using Xunit;
@@ -186,5 +187,31 @@ public sealed class InferenceEngineTests
         }
 
         return read;
+    }
+
+    /// <summary>A group that answers at once always has news: the thread that brought the first must not be kept for the rest.</summary>
+    [Fact]
+    public async Task A_requests_thread_runs_the_engine_once_and_goes_on()
+    {
+        var threads = new ConcurrentQueue<int>();
+        await using var fixture = new EngineFixture(_ => new FakeWorkerGroup(EngineFixture.Limits, _ =>
+        {
+            threads.Enqueue(Environment.CurrentManagedThreadId);
+            return Task.CompletedTask;
+        }));
+        await fixture.StartAsync();
+        var own = 0;
+        var generation = new TaskCompletionSource<Task<Generation>>();
+        var requester = new Thread(() =>
+        {
+            own = Environment.CurrentManagedThreadId;
+            generation.SetResult(fixture.RunAsync(EngineFixture.Request(8, 80)));
+        });
+        requester.Start();
+        Assert.True(requester.Join(EngineFixture.Patience));
+
+        Assert.Equal(80, (await await generation.Task).Ids.Count);
+        Assert.InRange(threads.Count(thread => thread == own), 0, 2);
+        Assert.Equal(80, threads.Count);
     }
 }
