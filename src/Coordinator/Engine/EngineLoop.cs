@@ -115,7 +115,7 @@ internal sealed partial class EngineLoop(
     /// <summary>Runs until <see cref="Stop"/>; then no group is left.</summary>
     public async Task RunAsync()
     {
-        while (await _inbox.Reader.WaitToReadAsync())
+        while (await _inbox.Reader.WaitToReadAsync().ConfigureAwait(false))
         {
             try
             {
@@ -131,7 +131,7 @@ internal sealed partial class EngineLoop(
             if (_inbox.Reader.TryPeek(out _))
             {
                 // Whoever brought the first news has something else to do than to run the engine for those who bring more.
-                await Task.Yield();
+                await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
             }
         }
 

@@ -42,7 +42,7 @@ internal sealed class InferenceEngine : IAsyncDisposable
         _running = Task.Run(_loop.RunAsync);
     }
 
-    /// <summary>Told each new state on the engine's own thread: handlers must return quickly and not throw.</summary>
+    /// <summary>Told each new state by the engine, on whichever thread runs it: handlers must return quickly and not throw.</summary>
     public event Action<EngineState>? StateChanged;
 
     /// <summary>What the engine is doing.</summary>

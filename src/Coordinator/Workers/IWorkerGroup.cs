@@ -20,7 +20,7 @@ internal interface IWorkerGroup : IAsyncDisposable
 
     /// <summary>
     /// Sends one step to every rank before it returns, and completes when every rank has answered, with the tokens of
-    /// the rank that reports them. Called from one thread, in step order; the next step may be sent before this one
+    /// the rank that reports them. Called by one thread at a time, in step order; the next step may be sent before this one
     /// completes. Whoever waits for it may go on on the thread that took in the last answer, which takes in no others meanwhile: it must
     /// return quickly.
     /// </summary>

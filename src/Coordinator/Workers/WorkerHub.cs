@@ -73,24 +73,28 @@ internal sealed partial class WorkerHub : IAsyncDisposable
         {
             while (true)
             {
-                var stream = new MessageSocket(await _listener.AcceptAsync(_closing.Token));
-                lock (_gate)
-                {
-                    _streams.Add(stream);
-                }
-
-                new Thread(() => Serve(stream)) { IsBackground = true, Name = "worker stream" }.Start();
+                Begin(new MessageSocket(await _listener.AcceptAsync(_closing.Token)));
             }
         }
         catch (OperationCanceledException) when (_closing.IsCancellationRequested)
         {
             // The hub is closed.
         }
-        catch (SocketException exception)
+        catch (Exception exception)
         {
             // Who cannot come in is missed: the start ends with its patience, and this says why.
             Log.CannotAccept(_logger, exception.Message);
         }
+    }
+
+    private void Begin(MessageSocket stream)
+    {
+        lock (_gate)
+        {
+            _streams.Add(stream);
+        }
+
+        new Thread(() => Serve(stream)) { IsBackground = true, Name = "worker stream" }.Start();
     }
 
     private void Serve(MessageSocket stream)
@@ -98,6 +102,11 @@ internal sealed partial class WorkerHub : IAsyncDisposable
         try
         {
             _admission.Admit(stream)?.Serve();
+        }
+        catch (Exception exception)
+        {
+            // A stream that cannot even be waited for: it ends, and nothing else does.
+            Log.StreamFailed(_logger, exception);
         }
         finally
         {
@@ -113,5 +122,8 @@ internal sealed partial class WorkerHub : IAsyncDisposable
     {
         [LoggerMessage(1, LogLevel.Warning, "The workers' socket takes no more connections: {Reason}")]
         public static partial void CannotAccept(ILogger logger, string reason);
+
+        [LoggerMessage(2, LogLevel.Error, "A worker's stream failed.")]
+        public static partial void StreamFailed(ILogger logger, Exception exception);
     }
 }

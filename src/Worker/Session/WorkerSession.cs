@@ -122,8 +122,8 @@ internal sealed partial class WorkerSession(
     }
 
     /// <summary>
-    /// Closes this side and waits until the coordinator closes its own: a process that ends sooner can take its last
-    /// event with it, since the server drops what it has not yet read of a broken stream.
+    /// Closes this side and waits until the coordinator closes its own: a process that ends sooner takes with it what the socket had no room
+    /// for yet.
     /// </summary>
     private async Task FarewellAsync(Task receiving)
     {

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Memory errors and races of the kernels, on one GPU, from an unpacked bundle (deploy/bundle.sh) and a checkout with the demo model: the
-# demo model and conformance tests of every kind of kernel under compute-sanitizer, which comes with the CUDA toolkit; all beside each
+# demo model and conformance tests, sampling's among them, under compute-sanitizer, which comes with the CUDA toolkit; all beside each
 # other, for the processor is what they wait for. Says so where it is absent. A run that is cut off counts for what it has seen.
 #   tensor-parallel/sanitize.sh CHECKOUT [log folder] [most seconds of all runs, default 270]
 set -uo pipefail
@@ -9,6 +9,7 @@ checkout="$(readlink -f "${1:?the checkout that holds deploy/demo-model}")"
 logs="${2:-.}"
 limit="${3:-270}"
 mkdir -p "$logs"
+rm -f "$logs/wrong"
 export XDG_CACHE_HOME="${XDG_CACHE_HOME:-$(mktemp -d)}" TENSOR_PARALLEL_REPOSITORY="$checkout"
 model="$checkout/deploy/demo-model"
 
@@ -37,9 +38,11 @@ tests() { # name, then a filter
 streamed=(--filter-class "*StreamedProductTests*")
 prefill=(--filter-method "*Prefill_matches*")
 odd=(--filter-class "*CudaOpsUnaligned*")
+sampling=(--filter-class "*CudaSamplingConformance*")
 bfloat16=(--filter-class "*CudaOpsBFloat16*")
 tests streamed "${streamed[@]}"
 tests prefill "${prefill[@]}"
+tests sampling "${sampling[@]}"
 
 check() { # tool, name, then a command line
     local tool="$1" name="$2" log="$logs/$1-$2.txt" code errors started=$SECONDS
@@ -63,6 +66,7 @@ for tool in memcheck racecheck; do
     check "$tool" streamed "$run" Worker.Gpu.Tests "${streamed[@]}" &
     check "$tool" prefill "$run" Worker.Gpu.Tests "${prefill[@]}" &
     check "$tool" odd "$run" Worker.Gpu.Tests "${odd[@]}" &
+    check "$tool" sampling "$run" Worker.Gpu.Tests "${sampling[@]}" &
     check "$tool" bfloat16 "$run" Worker.Gpu.Tests "${bfloat16[@]}" &
 done
 wait

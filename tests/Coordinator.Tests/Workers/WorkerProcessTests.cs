@@ -58,7 +58,7 @@ public sealed class WorkerProcessTests : IDisposable
 
         AssertKilled(await group.Lost.WaitAsync(s_soon), 1, "while idle");
         await AllGoneAsync();
-        // The loss is news, its echoes in the hub's server are not.
+        // The loss is news, its echoes in the hub are not.
         Assert.DoesNotContain(_loggers.Lines, line => line.Level >= LogLevel.Warning);
     }
 

@@ -10,11 +10,13 @@ internal sealed class FrameReader(Socket socket)
 {
     private const int SmallestBuffer = 64 << 10;
 
+    private static readonly TimeSpan s_longestWait = TimeSpan.FromMinutes(30);
+
     private byte[] _buffer = new byte[SmallestBuffer];
     private int _start;
     private int _end;
 
-    /// <summary>What broke the stream, in the system's words; null while it lives and after an orderly end.</summary>
+    /// <summary>What broke the stream, in words; null while it lives and after an orderly end.</summary>
     public string? Problem { get; private set; }
 
     /// <summary>
@@ -23,7 +25,7 @@ internal sealed class FrameReader(Socket socket)
     /// <param name="mostBytes">Most bytes of the body.</param>
     /// <param name="patience">Longest wait for all of it; null: as long as it takes.</param>
     /// <param name="body">The body.</param>
-    /// <exception cref="WireException">The other side announced more than that, or ended in the middle of a frame.</exception>
+    /// <exception cref="WireException">The other side announced more than that.</exception>
     /// <exception cref="TimeoutException">It took too long.</exception>
     public bool TryRead(int mostBytes, TimeSpan? patience, out ReadOnlySpan<byte> body)
     {
@@ -69,7 +71,9 @@ internal sealed class FrameReader(Socket socket)
             }
             else if (received == 0)
             {
-                return _end == _start ? false : throw new WireException("The stream ended in the middle of a message.");
+                // Whoever is killed while it sends leaves a part of a message behind.
+                Problem = _end == _start ? null : "the stream ended in the middle of a message";
+                return false;
             }
             else
             {
@@ -103,9 +107,12 @@ internal sealed class FrameReader(Socket socket)
         }
 
         var left = longest - Stopwatch.GetElapsedTime(since);
-        if (left <= TimeSpan.Zero || !socket.Poll(left, SelectMode.SelectRead))
+        if (left <= TimeSpan.Zero)
         {
             throw new TimeoutException($"no message came within {longest.TotalSeconds:0.#} s");
         }
+
+        // At most half an hour at a time: a wait is a number of microseconds that an int holds.
+        socket.Poll(left < s_longestWait ? left : s_longestWait, SelectMode.SelectRead);
     }
 }

@@ -63,9 +63,13 @@ internal sealed class FrameWriter(Socket socket)
             }
             while (!SendSome());
         }
-        catch (ObjectDisposedException)
+        catch (Exception exception) when (exception is SocketException or ObjectDisposedException)
         {
-            // The stream's owner has given it up, and with it what waited.
+            // The stream's owner has given it up, and with it what waited; or it cannot be waited for any more.
+            lock (_gate)
+            {
+                Break();
+            }
         }
     }
 
@@ -135,10 +139,19 @@ internal sealed class FrameWriter(Socket socket)
         }
     }
 
-    // The receiving half sees the same end and says why.
+    // Both sides' receiving halves see the end: a stream that lost a part of a frame is of no use to anybody.
     private void Break()
     {
         _isBroken = true;
+        _head = default;
         _waiting.Clear();
+        try
+        {
+            socket.Shutdown(SocketShutdown.Both);
+        }
+        catch (Exception exception) when (exception is SocketException or ObjectDisposedException)
+        {
+            // It has ended already.
+        }
     }
 }

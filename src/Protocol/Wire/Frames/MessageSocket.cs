@@ -27,7 +27,7 @@ public sealed class MessageSocket : IDisposable
         _writer = new FrameWriter(socket);
     }
 
-    /// <summary>What broke the stream, in the system's words; null while it lives and after an orderly end. The receiving thread's.</summary>
+    /// <summary>What broke the stream, in words; null while it lives and after an orderly end. The receiving thread's.</summary>
     public string? Problem => _reader.Problem;
 
     /// <summary>Sends a message behind those sent before; never waits. What comes after the end goes nowhere. Any thread.</summary>

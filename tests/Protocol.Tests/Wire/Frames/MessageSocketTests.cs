@@ -96,12 +96,33 @@ public sealed class MessageSocketTests : IDisposable
     [InlineData(1)]
     [InlineData(4)]
     [InlineData(40)]
-    public void An_end_in_the_middle_of_a_message_is_an_error(int bytes)
+    public void An_end_in_the_middle_of_a_message_is_an_end_and_said(int bytes)
     {
         _pair.Raw.Send(Frame(Blob(new Random(13), 100)).AsSpan(0, bytes));
         _pair.Raw.Dispose();
 
-        Assert.Throws<WireException>(() => _pair.Messages.Receive(WorkerCommand.Parser));
+        Assert.Null(_pair.Messages.Receive(WorkerCommand.Parser));
+        Assert.Equal("the stream ended in the middle of a message", _pair.Messages.Problem);
+    }
+
+    [Fact]
+    public async Task A_stream_that_is_given_up_while_something_waits_takes_no_more()
+    {
+        _pair.Messages.Send(Blob(new Random(17), 8 << 20)); // more than the socket takes
+        _pair.Messages.Dispose();
+        _pair.Messages.Send(Blob(new Random(18), 10));
+
+        var received = await Task.Run(() =>
+        {
+            var (bytes, buffer) = (0, new byte[1 << 16]);
+            for (var got = -1; got != 0; bytes += got)
+            {
+                got = _pair.Raw.Receive(buffer);
+            }
+
+            return bytes;
+        }).WaitAsync(s_patience);
+        Assert.InRange(received, 1, (8 << 20) - 1);
     }
 
     [Fact]
@@ -159,6 +180,18 @@ public sealed class MessageSocketTests : IDisposable
         Assert.Equal(last, _pair.Messages.Receive(WorkerCommand.Parser));
         Assert.Null(_pair.Messages.Receive(WorkerCommand.Parser));
         Assert.NotNull(_pair.Messages.Problem); // the other side went with something unread
+    }
+
+    [Fact]
+    public void A_send_that_finds_the_other_side_gone_does_not_take_what_it_said_last()
+    {
+        var last = Blob(new Random(19), 1000);
+        _pair.Raw.Send(Frame(last));
+        _pair.Raw.Dispose();
+        _pair.Messages.Send(new WorkerCommand { Stop = new Stop() });
+
+        Assert.Equal(last, _pair.Messages.Receive(WorkerCommand.Parser));
+        Assert.Null(_pair.Messages.Receive(WorkerCommand.Parser));
     }
 
     [Fact]
